@@ -1,0 +1,1 @@
+"""What drives the reproduction: data sets, networks, training runs and the workflow around them."""
