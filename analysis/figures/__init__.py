@@ -1,0 +1,1 @@
+"""One script a figure, one style (style.py)."""

@@ -1,0 +1,87 @@
+"""How nets are trained: names, the columns of Table 1 they stand for, and what `make train` runs.
+
+Another method, net or data set is one more entry here.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to train: `column` is its column of Table 1 in paper.json, if it has one."""
+
+    name: str
+    label: str
+    column: str | None
+
+
+METHODS = {
+    method.name: method
+    for method in (
+        Method("bdip", "BDIP", "bdip"),
+        Method("shuffle", "rand. shuff., FIXED", "shuffle"),
+        Method("shuffle_per_pass", "rand. shuff., PER_PASS", "shuffle"),
+        Method("ip_bdip", "IP-BDIP", "ip_bdip"),
+        Method("magnitude", "trad. prune", "trad_prune"),
+        Method("node", "node pruning", None),
+    )
+}
+
+# The columns of the paper's Table 1, as paper.json names them and as they are printed there.
+COLUMN_LABELS = {
+    "dense": "dense",
+    "bdip": "BDIP",
+    "shuffle": "rand. shuff.",
+    "ip_bdip": "IP-BDIP",
+    "trad_prune": "trad. prune",
+}
+
+# A config without blocks is one and the same net whatever the method: it is run as `bdip`.
+DENSE_METHOD = "bdip"
+DENSE_LABEL = "dense"
+
+DATASET_LABELS = {
+    "mnist": "MNIST",
+    "fashion-mnist": "Fashion-MNIST",
+    "svhn": "SVHN",
+    "cifar10": "CIFAR-10",
+}
+NET_LABELS = {"lenet": "LeNet-5", "cuda_convnet": "cuda-convnet"}
+
+# What `make train` runs today: the methods of each net, and the data sets, the default one first.
+RUNNABLE_METHODS = {"lenet": ("bdip", "shuffle", "shuffle_per_pass")}
+RUNNABLE_DATASETS = {"lenet": ("mnist", "fashion-mnist")}
+
+
+def is_dense(config: str) -> bool:
+    """True for (1,...,1)-BD_m."""
+    blocks = config.partition("-")[0].strip("()").split(",")
+    return all(part.strip() == "1" for part in blocks)
+
+
+def label(config: str | None, method: str | None) -> str:
+    """The column heading that a reader knows; a method unknown here keeps its own name."""
+    if config is not None and is_dense(config):
+        return DENSE_LABEL
+    if method is None:
+        return "own solver"
+    return METHODS[method].label if method in METHODS else method
+
+
+def methods_of_column(column: str) -> tuple[str, ...]:
+    """The methods that stand for a column of Table 1, in the order of METHODS."""
+    if column == "dense":
+        return (DENSE_METHOD,)
+    return tuple(method.name for method in METHODS.values() if method.column == column)
+
+
+def train_command(net: str, dataset: str, config: str, method: str, seed: int) -> str | None:
+    """The command that makes one run, or None where there is none yet."""
+    runnable = method in RUNNABLE_METHODS.get(net, ()) and dataset in RUNNABLE_DATASETS[net]
+    if not runnable:
+        return None
+    words = [f"NET={net}"]
+    if dataset != RUNNABLE_DATASETS[net][0]:
+        words.append(f"DATASET={dataset}")
+    words += [f'CONFIG="{config}"', f"METHOD={method}", f"SEED={seed}"]
+    return "make train " + " ".join(words)
