@@ -36,7 +36,7 @@ def parse_config(name: str) -> Config:
     if match is None:
         raise UserError(
             f"the config '{name}' is not of the form (b1,b2)-BD_m with whole numbers from 1 up; "
-            "write for instance \"(10,1)-BD_4\", with the quotes in a shell"
+            'write for instance "(10,1)-BD_4", with the quotes in a shell'
         )
     blocks = tuple(int(number) for number in match[1].split(","))
     layers = int(match[2])

@@ -1,0 +1,125 @@
+"""LMDB databases of Caffe's Datum records: writing them from IDX files, and a look at one."""
+
+import errno
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from struct import unpack_from
+
+import lmdb
+from caffe.proto import caffe_pb2
+from google.protobuf.message import DecodeError
+
+from scripts.errors import UserError
+
+_IMAGES_MAGIC = 2051
+_LABELS_MAGIC = 2049
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written: the number of records and the SHA-256 over keys and values in order."""
+
+    count: int
+    records_sha256: str
+
+
+def idx_records(
+    images: bytes, labels: bytes, shape: tuple[int, int, int]
+) -> Iterator[tuple[bytes, bytes]]:
+    """Yield (key, serialized Datum) for each image, in the order of the files.
+
+    `images` is an IDX file of unsigned bytes (count, height, width), `labels` one of (count,);
+    `shape` is the (channels, height, width) they must have. Keys are the index in eight digits, as
+    Caffe's convert_mnist_data writes them. ValueError where the files are not such a pair.
+    """
+    channels, height, width = shape
+    magic, count, rows, columns = unpack_from(">4I", images)
+    labels_magic, labels_count = unpack_from(">2I", labels)
+    size = channels * height * width
+    if (
+        (magic, labels_magic) != (_IMAGES_MAGIC, _LABELS_MAGIC)
+        or (channels, rows, columns) != (1, height, width)
+        or labels_count != count
+        or len(images) != 16 + count * size
+        or len(labels) != 8 + count
+    ):
+        raise ValueError(f"not a pair of IDX files of images and labels of the shape {shape}")
+    datum = caffe_pb2.Datum(channels=channels, height=height, width=width)
+    for i in range(count):
+        datum.data = images[16 + i * size : 16 + (i + 1) * size]
+        datum.label = labels[8 + i]
+        yield b"%08d" % i, datum.SerializeToString(deterministic=True)
+
+
+def write(folder: Path, records: Iterator[tuple[bytes, bytes]], size_hint: int) -> Written:
+    """Write records, sorted by key, to a new LMDB in `folder`, and flush them to the disk.
+
+    `size_hint`: the bytes of all keys and values together, at most; the room that LMDB sets aside
+    in the address space follows from it, the file takes only what is used.
+    OSError when the disk is full or cannot be written.
+    """
+    folder.mkdir()
+    digest = hashlib.sha256()
+    count = 0
+    try:
+        # Three times the content: a record may take one page (4 KiB) more than it needs, or leave
+        # half of one empty; page headers and the inner pages of the tree come on top.
+        with (
+            lmdb.open(str(folder), map_size=3 * size_hint + 64 * 4096, lock=False) as environment,
+            environment.begin(write=True) as transaction,  # one commit, flushed when it returns
+        ):
+            for key, value in records:
+                transaction.put(key, value, append=True)
+                digest.update(key)
+                digest.update(value)
+                count += 1
+    except lmdb.Error as error:
+        raise _as_os_error(error, folder) from error
+    return Written(count, digest.hexdigest())
+
+
+def _as_os_error(error: lmdb.Error, folder: Path) -> OSError:
+    """Give LMDB's errors their system error number, which it only has in its text."""
+    for code in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EIO):
+        if _strerror(code) in str(error):
+            return OSError(code, _strerror(code), str(folder))
+    return OSError(errno.EIO, str(error), str(folder))
+
+
+def _strerror(code: int) -> str:
+    return OSError(code, "").strerror or ""
+
+
+def inspect(folder: Path) -> tuple[int, tuple[int, int, int] | None]:
+    """Return the number of records of an LMDB and the (channels, height, width) of the first.
+
+    The shape is None where the records are encoded images. UserError where the database is
+    missing, cut, empty, or not of Datum records: Caffe would abort, or loop over what is left.
+    """
+    cure = "make it again (`make data` for the data sets of this project)"
+    file = folder / "data.mdb"
+    if not file.is_file():
+        raise UserError(f"there is no LMDB at {folder} (no file data.mdb in it); {cure}")
+    try:
+        with lmdb.open(str(folder), readonly=True, lock=False, create=False) as environment:
+            # Reading beyond the end of a cut file would kill the process: sizes first.
+            needed = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+            found = file.stat().st_size
+            if found < needed:
+                raise UserError(
+                    f"the LMDB {file} is cut: it has {found} bytes and should have {needed}; {cure}"
+                )
+            with environment.begin() as transaction, transaction.cursor() as cursor:
+                count = environment.stat()["entries"]
+                if not cursor.first():
+                    raise UserError(f"the LMDB {folder} has no records; {cure}")
+                datum = caffe_pb2.Datum.FromString(cursor.value())
+    except lmdb.Error as error:
+        raise UserError(f"the LMDB {file} cannot be read ({error}); {cure}") from error
+    except DecodeError as error:
+        raise UserError(f"the first record of {folder} is not a Caffe Datum; {cure}") from error
+    if datum.encoded:
+        return count, None
+    return count, (datum.channels, datum.height, datum.width)

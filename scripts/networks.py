@@ -1,0 +1,403 @@
+"""Nets and solvers: the project's own, edited to a configuration, and those that a user wrote.
+
+Nets are parsed and edited as protocol buffers, never as text. What Caffe would abort on, with a
+failed CHECK, is looked for here first, and becomes a sentence.
+"""
+
+import difflib
+from collections.abc import Callable
+from math import gcd
+from pathlib import Path
+
+import caffe
+from caffe.proto import caffe_pb2
+from google.protobuf import text_format
+from google.protobuf.message import Message
+
+from scripts import datasets, lmdb_build, shapes
+from scripts.config import Config
+from scripts.errors import UserError
+from scripts.paths import PROTOTXT
+
+Layer = caffe_pb2.LayerParameter
+Net = caffe_pb2.NetParameter
+Solver = caffe_pb2.SolverParameter
+
+_SHUFFLE = caffe_pb2.BlockInnerProductParameter
+METHODS = {
+    "bdip": _SHUFFLE.NONE,
+    "shuffle": _SHUFFLE.FIXED,
+    "shuffle_per_pass": _SHUFFLE.PER_PASS,
+}
+"""Ways to train block layers, with the `shuffle` that each of them stands for."""
+
+_INNER_PRODUCTS = ("InnerProduct", "BlockInnerProduct")
+_CONVOLUTIONS = ("Convolution", "Deconvolution")
+_SHARED_FIELDS = ("num_output", "bias_term", "weight_filler", "bias_filler", "axis")
+_NET_FIELDS = ("net", "net_param", "train_net", "train_net_param", "test_net", "test_net_param")
+_LR_POLICIES = ("fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid")
+_SOLVER_TYPES = ("SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam")
+
+
+def names() -> list[str]:
+    """Return the networks that have a folder under prototxt/."""
+    return sorted(path.parent.name for path in PROTOTXT.glob("*/*_train_test.prototxt"))
+
+
+def build(
+    net_name: str, config: Config, method: str, dataset: str, seed: int
+) -> tuple[Solver, Net]:
+    """Return the solver and the net of one run.
+
+    The i-th inner product layer of prototxt/<net>/ gets `config.blocks[i]` blocks (1 makes it an
+    InnerProduct), and those with more than one the shuffle of `method`; the data layers read
+    data/<dataset>/. All else stays as it stands there. The solver names no net: the caller writes
+    the net where it wants it. UserError where the parts do not fit together.
+    """
+    if net_name not in names():
+        raise UserError(f"there is no network '{net_name}'; those here are {', '.join(names())}")
+    if method not in METHODS:
+        raise UserError(f"there is no method '{method}'; those known are {', '.join(METHODS)}")
+    if seed < 0:
+        raise UserError(f"the seed is {seed}; write a number from 0 up")
+    shape = datasets.dataset(dataset).shape
+    folder = PROTOTXT / net_name
+    net_path = folder / f"{net_name}_train_test.prototxt"
+    net = parse(net_path, Net())
+    solver = parse(folder / f"{net_name}_solver.prototxt", Solver())
+    if method != "bdip" and max(config.blocks) == 1:
+        raise UserError(
+            f"the method {method} has no blocks to permute in {config}; use the method bdip, or a "
+            "config with more than one block"
+        )
+    try:
+        _set_blocks(net, config, METHODS[method])
+        for layer in net.layer:
+            if layer.type == "Data":
+                _set_source(layer, dataset)
+        for phase in (caffe_pb2.TRAIN, caffe_pb2.TEST):
+            unknown = _check_blocks(net, _state(phase, net), lambda _: shape)
+            if unknown is not None:
+                raise UserError(f"whether the blocks fit cannot be told: {unknown.reason}")
+    except UserError as error:
+        raise UserError(f"{config} with {net_path.name} and {dataset}: {error}") from error
+    for field in _NET_FIELDS:
+        solver.ClearField(field)
+    solver.random_seed = seed
+    return solver, net
+
+
+def load_solver(path: Path) -> tuple[Solver, Net]:
+    """Read a solver that a user wrote, and its net; check what Caffe would abort on.
+
+    Paths in both count from the current folder, as in Caffe, or else from the file they stand in;
+    those of LMDBs come back absolute. A train_net and a test_net come back as one net with
+    `include { phase }` rules. The solver names no net any more.
+    UserError: a file is missing or does not parse, a setting is wrong, blocks do not fit.
+    """
+    solver = parse(path, Solver())
+    _check_settings(path, solver)
+    net, net_path = _net_of(path, solver)
+    records = _records_once(net_path)
+    try:
+        _check_types(net)
+        for layer in net.layer:
+            if layer.type == "Data":
+                records(layer)
+        for state in _states(solver, net):
+            _check_blocks(net, state, records)
+    except UserError as error:
+        raise UserError(f"{net_path}: {error}") from error
+    for layer in net.layer:
+        if layer.type == "Data":
+            layer.data_param.source = str(_beside(net_path, layer.data_param.source).resolve())
+    for field in _NET_FIELDS:
+        solver.ClearField(field)
+    return solver, net
+
+
+def parse(path: Path, message: Message) -> Message:
+    """Parse a file of protobuf text into `message` and return it.
+
+    UserError with the line where there is no such file or it is not such a message.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"there is no file {path}; correct the path") from None
+    except IsADirectoryError:
+        raise UserError(f"{path} is a folder; name the file in it") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not a text file; name a .prototxt") from None
+    try:
+        return text_format.Parse(text, message)
+    except text_format.ParseError as error:
+        line = error.GetLine()
+        where = f"{path}, line {line}" if line else str(path)
+        # The message repeats the line and column before its first ' : '.
+        raise UserError(f"{where}: {str(error).split(' : ', 1)[-1]}") from error
+
+
+def inner_products(net: Net) -> list[str]:
+    """Return the names of the inner product layers of the training net, in order."""
+    state = _state(caffe_pb2.TRAIN, net)
+    return [
+        layer.name
+        for layer in net.layer
+        if layer.type in _INNER_PRODUCTS and shapes.included(layer, state)
+    ]
+
+
+def _set_blocks(net: Net, config: Config, shuffle: int) -> None:
+    names = inner_products(net)
+    state = _state(caffe_pb2.TRAIN, net)
+    weighted = len(names) + sum(
+        layer.type in _CONVOLUTIONS and shapes.included(layer, state) for layer in net.layer
+    )
+    if len(config.blocks) != len(names):
+        raise UserError(
+            f"the net has {len(names)} inner product layers ({', '.join(names)}), but the config "
+            f"gives blocks for {len(config.blocks)}"
+        )
+    if config.layers != weighted:
+        raise UserError(
+            f"the net has {weighted} layers with weights, so the config has to end in "
+            f"BD_{weighted}, not BD_{config.layers}"
+        )
+    blocks = dict(zip(names, config.blocks, strict=True))
+    for layer in net.layer:
+        if layer.type in _INNER_PRODUCTS:
+            _set_layer_blocks(layer, blocks[layer.name], shuffle)
+
+
+def _set_layer_blocks(layer: Layer, blocks: int, shuffle: int) -> None:
+    old = Layer()
+    old.CopyFrom(layer)
+    layer.ClearField("inner_product_param")
+    layer.ClearField("block_inner_product_param")
+    before = shapes.inner_product_parameter(old)
+    if blocks == 1:
+        layer.type = "InnerProduct"
+    else:
+        layer.type = "BlockInnerProduct"
+        layer.block_inner_product_param.blocks = blocks
+        if shuffle != _SHUFFLE.NONE:
+            layer.block_inner_product_param.shuffle = shuffle
+        if old.type == "InnerProduct" and before.transpose:
+            raise UserError(f"{shapes.label(old)} has `transpose`, which block layers do not have")
+    after = shapes.inner_product_parameter(layer)
+    for field in _SHARED_FIELDS:
+        if before.HasField(field):
+            value = getattr(before, field)
+            if isinstance(value, Message):
+                getattr(after, field).CopyFrom(value)
+            else:
+                setattr(after, field, value)
+
+
+def _set_source(layer: Layer, dataset: str) -> None:
+    phases = {rule.phase for rule in layer.include if rule.HasField("phase")}
+    if len(phases) != 1:
+        raise UserError(
+            f"{shapes.label(layer)} does not say for which phase it is; "
+            "give it include { phase: TRAIN } or include { phase: TEST }"
+        )
+    split = "train" if phases == {caffe_pb2.TRAIN} else "test"
+    layer.data_param.source = str(datasets.lmdb_path(dataset, split))
+
+
+def _check_blocks(
+    net: Net, state: caffe_pb2.NetState, records: shapes.RecordShape
+) -> shapes.Unknown | None:
+    """Raise UserError where blocks do not fit a layer.
+
+    Return the first reason for which this could not be told of an inner product layer, or None.
+    """
+    unknown = None
+    for layer, bottoms in shapes.infer(net, state, records):
+        if layer.type not in _INNER_PRODUCTS or not bottoms:
+            continue
+        if isinstance(bottoms[0], shapes.Unknown):
+            unknown = unknown or bottoms[0]
+            inputs = None
+        else:
+            inputs = shapes.inputs(layer, bottoms[0])
+        if layer.type == "BlockInnerProduct":
+            _check_layer(layer, inputs)
+    return unknown
+
+
+def _check_layer(layer: Layer, inputs: int | None) -> None:
+    """Check one block layer; its number of inputs K is None where it cannot be told."""
+    parameter = layer.block_inner_product_param
+    blocks, outputs = parameter.blocks, parameter.num_output
+    name = shapes.label(layer)
+    if blocks < 1:
+        raise UserError(f"{name} has blocks: {blocks}; write a number from 1 up")
+    wrong = [
+        f"{letter} = {number}"
+        for letter, number in (("inputs K", inputs), ("outputs N", outputs))
+        if number is not None and number % blocks
+    ]
+    if wrong:
+        common = gcd(inputs or 0, outputs)
+        fitting = [str(b) for b in range(1, common + 1) if common % b == 0]
+        raise UserError(
+            f"{name} has blocks: {blocks}, which does not divide its {' and its '.join(wrong)}; "
+            f"{', '.join(fitting)} would"
+        )
+    if blocks == 1 and parameter.shuffle != _SHUFFLE.NONE:
+        shuffle = _SHUFFLE.Shuffle.Name(parameter.shuffle)
+        raise UserError(
+            f"{name} has shuffle: {shuffle}, but only one block, so nothing to permute; remove the "
+            "shuffle or write more blocks"
+        )
+
+
+def _state(phase: int, *more: Net) -> caffe_pb2.NetState:
+    """Return a net's state as the solver makes it: the phase, then what the net itself says."""
+    state = caffe_pb2.NetState(phase=phase)
+    for net in more:
+        state.MergeFrom(net.state)
+    return state
+
+
+def _states(solver: Solver, net: Net) -> list[caffe_pb2.NetState]:
+    """Return the states of the training net and of each test net of a solver."""
+    train = _state(caffe_pb2.TRAIN, net)
+    train.MergeFrom(solver.train_state)
+    tests = [_state(caffe_pb2.TEST, net) for _ in solver.test_iter]
+    for state, extra in zip(tests, solver.test_state, strict=False):
+        state.MergeFrom(extra)
+    return [train, *tests]
+
+
+def _check_settings(path: Path, solver: Solver) -> None:
+    """Check the settings of a solver on which Caffe would abort, or train nothing."""
+    problem = None
+    if solver.max_iter < 1:
+        problem = "max_iter is missing; write how many iterations to train"
+    elif solver.lr_policy not in _LR_POLICIES:
+        problem = f"lr_policy is '{solver.lr_policy}'; write one of {', '.join(_LR_POLICIES)}"
+    elif solver.lr_policy in ("step", "sigmoid") and solver.stepsize < 1:
+        problem = f"the lr_policy '{solver.lr_policy}' needs a stepsize from 1 up"
+    elif solver.type not in _SOLVER_TYPES:
+        problem = f"type is '{solver.type}'; write one of {', '.join(_SOLVER_TYPES)}"
+    elif solver.regularization_type not in ("L1", "L2"):
+        problem = f"regularization_type is '{solver.regularization_type}'; write L1 or L2"
+    elif solver.iter_size < 1:
+        problem = f"iter_size is {solver.iter_size}; write a number from 1 up"
+    elif solver.test_iter and solver.test_interval < 1:
+        problem = "test_interval is missing; write after how many iterations to test"
+    elif any(count < 1 for count in solver.test_iter):
+        problem = "test_iter is below 1; write how many batches a test is"
+    elif len(solver.test_state) not in (0, len(solver.test_iter)):
+        problem = (
+            f"there are {len(solver.test_state)} test_state for {len(solver.test_iter)} test_iter; "
+            "write as many of one as of the other"
+        )
+    if problem:
+        raise UserError(f"{path}: {problem}")
+
+
+def _net_of(path: Path, solver: Solver) -> tuple[Net, Path]:
+    """Return the net of a solver and the file it stands in."""
+    train = [field for field in _NET_FIELDS[:4] if solver.HasField(field)]
+    if len(train) != 1:
+        said = f"{' and '.join(train)} both name one" if train else "none is named"
+        raise UserError(f'{path}: which net to train? {said}; write one line net: "FILE"')
+    tests = [*solver.test_net_param, *solver.test_net]
+    if train[0] in ("net", "net_param"):
+        if tests:
+            raise UserError(
+                f"{path}: test_net beside {train[0]} is more than is read here; give the layers "
+                "of both `include { phase: ... }` and keep them in one net"
+            )
+        return _read_net(path, getattr(solver, train[0]))
+    if len(tests) != len(solver.test_iter) or len(tests) > 1:
+        raise UserError(
+            f"{path}: there are {len(tests)} test nets and {len(solver.test_iter)} test_iter; "
+            "write one of each, or none"
+        )
+    net, net_path = _read_net(path, getattr(solver, train[0]))
+    _keep_phase(net, _states(solver, net)[0])
+    if tests:
+        test, _ = _read_net(path, tests[0])
+        _keep_phase(test, _states(solver, test)[1])
+        net.layer.extend(test.layer)
+    net.ClearField("state")
+    return net, net_path
+
+
+def _read_net(path: Path, net: str | Net) -> tuple[Net, Path]:
+    """Read a net that is named in, or stands in, the solver file `path`."""
+    if isinstance(net, str):
+        net_path = _beside(path, net)
+        if not net_path.exists():
+            raise UserError(f"{path}: there is no net {net}; correct the path, or make that file")
+        net = parse(net_path, Net())
+    else:
+        net_path = path
+    if net.layers:
+        raise UserError(
+            f"{net_path}: `layers` is the old way to write a net; convert the file with "
+            "upgrade_net_proto_text, one of Caffe's tools"
+        )
+    if not net.layer:
+        raise UserError(f"{net_path}: the net has no layers; write some")
+    return net, net_path
+
+
+def _keep_phase(net: Net, state: caffe_pb2.NetState) -> None:
+    """Keep the layers that `state` includes, for its phase alone."""
+    kept = [layer for layer in net.layer if shapes.included(layer, state)]
+    for layer in kept:
+        layer.ClearField("include")
+        layer.ClearField("exclude")
+        layer.include.add(phase=state.phase)
+    copies = Net(layer=kept)
+    net.ClearField("layer")
+    net.layer.extend(copies.layer)
+
+
+def _beside(file: Path, name: str) -> Path:
+    """Return where `name`, found in `file`, leads: from the current folder, or from the file's."""
+    path = Path(name)
+    return path if path.exists() or path.is_absolute() else file.parent / path
+
+
+def _check_types(net: Net) -> None:
+    known = list(caffe.layer_type_list())
+    for layer in net.layer:
+        if layer.type not in known:
+            near = difflib.get_close_matches(layer.type, known, n=1)
+            cure = f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}"
+            raise UserError(
+                f"layer '{layer.name}' has the type '{layer.type}', which this Caffe does not have; "
+                f"{cure}"
+            )
+
+
+def _records_once(net_path: Path) -> Callable[[Layer], shapes.Known]:
+    """Return a function that gives the shape of the records a Data layer of the net reads.
+
+    It looks at each LMDB once. UserError where one is missing, cut or not an LMDB of images.
+    """
+    seen: dict[str, shapes.Known] = {}
+
+    def records(layer: Layer) -> shapes.Known:
+        source = layer.data_param.source
+        if source not in seen:
+            if layer.data_param.backend != caffe_pb2.DataParameter.LMDB:
+                raise UserError(
+                    f"{shapes.label(layer)} has no `backend: LMDB`, and this Caffe is built "
+                    "without LevelDB; write it, or convert the database"
+                )
+            try:
+                _, shape = lmdb_build.inspect(_beside(net_path, source))
+            except UserError as error:
+                raise UserError(f"{shapes.label(layer)}: {error}") from error
+            seen[source] = shape or shapes.Unknown(f"the records of {source} are encoded images")
+        return seen[source]
+
+    return records
