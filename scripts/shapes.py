@@ -28,43 +28,17 @@ Layer = caffe_pb2.LayerParameter
 RecordShape = Callable[[Layer], Known]
 """Gives the (channels, height, width) of the records that a Data layer reads."""
 
-_RESHAPES_NOTHING = frozenset(
-    (  # fmt: skip
-        "AbsVal",
-        "BNLL",
-        "BatchNorm",
-        "Bias",
-        "Clip",
-        "Dropout",
-        "ELU",
-        "Eltwise",
-        "Exp",
-        "LRN",
-        "Log",
-        "MVN",
-        "PReLU",
-        "Power",
-        "ReLU",
-        "Scale",
-        "Sigmoid",
-        "Softmax",
-        "Split",
-        "Swish",
-        "TanH",
-        "Threshold",
-    )
-)
-_LOSSES = frozenset(
-    (  # fmt: skip
-        "ContrastiveLoss",
-        "EuclideanLoss",
-        "HingeLoss",
-        "InfogainLoss",
-        "MultinomialLogisticLoss",
-        "SigmoidCrossEntropyLoss",
-        "SoftmaxWithLoss",
-    )
-)
+# fmt: off
+_RESHAPES_NOTHING = frozenset((
+    "AbsVal", "BNLL", "BatchNorm", "Bias", "Clip", "Dropout", "ELU", "Eltwise", "Exp",
+    "LRN", "Log", "MVN", "PReLU", "Power", "ReLU", "Scale", "Sigmoid", "Softmax", "Split",
+    "Swish", "TanH", "Threshold",
+))
+_LOSSES = frozenset((
+    "ContrastiveLoss", "EuclideanLoss", "HingeLoss", "InfogainLoss",
+    "MultinomialLogisticLoss", "SigmoidCrossEntropyLoss", "SoftmaxWithLoss",
+))
+# fmt: on
 _NO_TOPS = frozenset(("Silence", "HDF5Output"))
 
 
