@@ -1,0 +1,60 @@
+"""What identifies the records that a run reads, for run.json and for its fingerprint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scripts.errors import UserError
+from scripts.files import sha256_file
+from scripts.paths import DATA
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+
+def manifest_path(dataset: str, data: Path = DATA) -> Path:
+    """The file that says what the databases of `dataset` hold; written last when they are built."""
+    return data / dataset / "manifest.json"
+
+
+def of_dataset(dataset: str) -> dict[str, Any]:
+    """{split: {"count", "records_sha256"}} of a data set of ours, from its manifest.
+
+    The databases are read through and held to the manifest first: UserError when they are
+    missing or not what the manifest says.
+    """
+    from scripts import datasets
+
+    return {
+        split: {"count": content.count, "records_sha256": content.records_sha256}
+        for split, content in datasets.verify(dataset).splits.items()
+    }
+
+
+def of_net(net: Message) -> dict[str, Any]:
+    """What identifies the records that the data layers of `net` read, one entry for each source.
+
+    Our own databases answer by their manifest (see `of_dataset`), any other LMDB by the SHA-256
+    of its data file, any other source by that of the file. UserError when a source is missing.
+    """
+    found: dict[str, Any] = {}
+    for layer in net.layer:
+        for field in ("data_param", "hdf5_data_param", "image_data_param", "window_data_param"):
+            if not layer.HasField(field):
+                continue
+            source = Path(getattr(layer, field).source)
+            file = source / "data.mdb" if field == "data_param" else source
+            if not file.is_file():
+                raise UserError(
+                    f"layer {layer.name} reads {source}, which is not there: correct its source, "
+                    "or run make data for the data sets of this project"
+                )
+            label = f"{len(found)} {source.name}"
+            split = source.name.removesuffix("_lmdb")
+            dataset = source.parent.name
+            if source.parent.parent == DATA and manifest_path(dataset).is_file():
+                found[label] = of_dataset(dataset)[split]
+            else:
+                found[label] = {"file_sha256": sha256_file(file)}
+    return found

@@ -1,0 +1,42 @@
+"""The list of runs: which networks are trained for which table of the paper."""
+
+from __future__ import annotations
+
+from scripts.runs import RunSpec
+
+# Table 1, LeNet-5 on MNIST: (config, methods). A dense network has no blocks to shuffle.
+TABLE1_MNIST: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("(1,1)-BD_4", ("bdip",)),
+    ("(10,1)-BD_4", ("bdip", "shuffle", "shuffle_per_pass")),
+    ("(100,10)-BD_4", ("bdip", "shuffle", "shuffle_per_pass")),
+)
+
+# A first look: one seed, the dense network, both block networks, one shuffle.
+QUICK: tuple[tuple[str, str], ...] = (
+    ("(1,1)-BD_4", "bdip"),
+    ("(10,1)-BD_4", "bdip"),
+    ("(100,10)-BD_4", "bdip"),
+    ("(100,10)-BD_4", "shuffle"),
+)
+
+# Iterations of a run and iterations per second on one core, for the estimate of time before
+# any run of a network has been measured here: net -> (iterations, iterations/s).
+TYPICAL: dict[str, tuple[int, float]] = {"lenet": (10000, 46.0)}
+
+
+def reproduce(seeds: int) -> list[RunSpec]:
+    """Every run of `make reproduce`: seeds 1..seeds, all networks of one seed before the next.
+
+    The order lets the page have every row early.
+    """
+    return [
+        RunSpec("lenet", "mnist", config, method, seed)
+        for seed in range(1, seeds + 1)
+        for config, methods in TABLE1_MNIST
+        for method in methods
+    ]
+
+
+def quick() -> list[RunSpec]:
+    """The runs of `make quick`: a part of seed 1 of `reproduce`, so nothing is done twice."""
+    return [RunSpec("lenet", "mnist", config, method, 1) for config, method in QUICK]

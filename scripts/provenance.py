@@ -1,0 +1,152 @@
+"""What a run is made from: digests, versions, device, commit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import subprocess
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scripts.errors import UserError
+from scripts.files import sha256_file
+from scripts.paths import ROOT
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+# Raise this number when a change in scripts/ changes what a run computes or records: runs made
+# before it are then not taken for finished.
+TRAINER_VERSION = 1
+
+OVERLAY = ROOT / "caffe_layers"
+
+# Fields of a solver that say where and how often files are written, or on what it runs: they
+# do not change a result (the device has its own part in the fingerprint).
+SOLVER_FIELDS_LEFT_OUT = (
+    *("snapshot", "snapshot_prefix", "snapshot_format", "snapshot_diff", "snapshot_after_train"),
+    *("solver_mode", "device_id", "debug_info", "net", "net_param", "random_seed"),
+)
+
+
+def overlay_files(overlay: Path = OVERLAY) -> Iterator[Path]:
+    """Every file that goes into the library: sources, patches, which upstream; no tests."""
+    for path in sorted(overlay.rglob("*")):
+        parts = path.relative_to(overlay).parts
+        if path.is_file() and "test" not in parts and not path.name.startswith((".", "test_")):
+            yield path
+
+
+def program_digest(overlay: Path = OVERLAY) -> str:
+    """SHA-256 over the names and contents of what is built into Caffe and of TRAINER_VERSION."""
+    digest = hashlib.sha256(f"trainer {TRAINER_VERSION}\n".encode())
+    for path in overlay_files(overlay):
+        digest.update(f"{path.relative_to(overlay)} {sha256_file(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def _canonical(message: Message) -> str:
+    return hashlib.sha256(message.SerializeToString(deterministic=True)).hexdigest()
+
+
+def net_digest(net: Message) -> str:
+    """SHA-256 over a parsed net, its layout and comments gone, without the places of its data."""
+    copy = type(net)()
+    copy.CopyFrom(net)
+    for layer in copy.layer:
+        for field in ("data_param", "hdf5_data_param", "image_data_param", "window_data_param"):
+            if layer.HasField(field):
+                getattr(layer, field).ClearField("source")
+    return _canonical(copy)
+
+
+def solver_digest(solver: Message) -> str:
+    """SHA-256 over a parsed solver without paths, snapshots, device, net and seed."""
+    copy = type(solver)()
+    copy.CopyFrom(solver)
+    for field in SOLVER_FIELDS_LEFT_OUT:
+        copy.ClearField(field)
+    return _canonical(copy)
+
+
+def fingerprint(
+    solver: Message, net: Message, seed: int, mode: str, data: dict[str, Any]
+) -> dict[str, Any]:
+    """What decides a run's results: {"digest": all of it, "parts": one digest for each part}.
+
+    `mode` is "cpu" or "gpu"; `data` maps a split or source to what identifies its records.
+    """
+    parts = {
+        "net": net_digest(net),
+        "solver": solver_digest(solver),
+        "seed": str(seed),
+        "device": mode,
+        "data": hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest(),
+        "program": program_digest(),
+    }
+    whole = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return {"digest": whole, "parts": parts}
+
+
+def parse_device(text: str) -> tuple[str, int]:
+    """("cpu", 0) or ("gpu", number) from "cpu", "gpu" or "gpu:N"; UserError otherwise."""
+    kind, _, number = text.partition(":")
+    if text == "cpu":
+        return "cpu", 0
+    if kind == "gpu" and (number.isdecimal() or text == "gpu"):
+        return "gpu", int(number or 0)
+    raise UserError(f"DEVICE={text} is not a device: write cpu, gpu or gpu:N, such as gpu:0")
+
+
+def device(mode: str, number: int) -> dict[str, Any]:
+    """The device as run.json records it."""
+    if mode == "cpu":
+        return {"mode": "cpu", "name": _cpu_name(), "threads": 1}
+    name = _output("nvidia-smi", "-i", str(number), "--query-gpu=name", "--format=csv,noheader")
+    return {"mode": "gpu", "name": name or "unknown", "number": number}
+
+
+def _cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computes, without the BLAS, which only the worker can ask."""
+    upstream = [path for path in overlay_files() if path.name.startswith("upstream")]
+    commits = [
+        word
+        for path in upstream
+        for word in path.read_text(encoding="utf-8").replace('"', " ").replace("=", " ").split()
+        if len(word) == 40 and set(word) <= set("0123456789abcdef")
+    ]
+    return {
+        "caffe_upstream": commits[0] if commits else "unknown",
+        "overlay": program_digest(),
+        "python": platform.python_version(),
+        "numpy": metadata.version("numpy"),
+        "protobuf": metadata.version("protobuf"),
+    }
+
+
+def _output(*command: str) -> str | None:
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def commit() -> tuple[str | None, bool | None]:
+    """(commit of the project, whether tracked files differ from it); None where git cannot say."""
+    head = _output("git", "rev-parse", "HEAD")
+    changes = _output("git", "status", "--porcelain", "--untracked-files=no")
+    return head, None if changes is None else bool(changes)

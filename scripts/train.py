@@ -1,0 +1,440 @@
+"""Train one run: `python -m scripts.train --net lenet --config "(10,1)-BD_4" --seed 1`.
+
+All that can be checked is checked before Caffe is called, since a failed CHECK of Caffe's aborts
+its process. The training itself is done by scripts.train_worker in a process of its own; this one
+decides whether there is anything to do, shows progress and says in one sentence what went wrong.
+
+Exit codes: 0 finished (now or before), 1 failed or diverged, 130 or 143 stopped by a signal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from scripts import files, provenance, runs
+from scripts.config import parse_config
+from scripts.errors import UserError, run_main
+from scripts.paths import RESULTS, ROOT
+from scripts.processes import die_with_parent
+from scripts.runs import RunSpec
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+Worker = subprocess.Popen[bytes]
+
+POLL_SECONDS = 0.25
+LINE_SECONDS = 10.0  # between two lines of progress where the output is not a terminal
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that was checked: what Caffe will be given, and what decides the results."""
+
+    spec: RunSpec
+    solver: Message
+    net: Message
+    device: tuple[str, int]
+    data: dict[str, Any]
+    fingerprint: dict[str, Any]
+
+
+def require_caffe() -> None:
+    """UserError where Caffe cannot be imported."""
+    try:
+        import caffe  # noqa: F401  (whether it can be is the question)
+    except ImportError as error:
+        raise UserError(f"Caffe is not built ({error}): run make caffe") from None
+
+
+def prepare(spec: RunSpec, device: tuple[str, int], data: dict[str, Any] | None = None) -> Prepared:
+    """Check net, config, method, data and solver of `spec`; UserError for the first that is wrong.
+
+    `data`: what identifies the records, where the caller knows; else the databases are read.
+    """
+    require_caffe()
+    from scripts import data_digests, networks
+
+    if spec.solver_file is not None:
+        solver, net = networks.load_solver(spec.solver_file)
+        data = data or data_digests.of_net(net)
+    else:
+        config = parse_config(str(spec.config))
+        solver, net = networks.build(spec.net, config, spec.method, spec.dataset, spec.seed)
+        data = data or data_digests.of_dataset(str(spec.dataset))
+    name = str(spec.solver_file or f"the solver of {spec.net}")
+    if solver.max_iter < 1:
+        raise UserError(
+            f"{name} has max_iter: {solver.max_iter}; write how many iterations, from 1"
+        )
+    if solver.test_iter and solver.test_interval < 1:
+        raise UserError(f"{name} has test_iter but no test_interval: add test_interval: 500, say")
+    mark = provenance.fingerprint(solver, net, spec.seed, device[0], data)
+    return Prepared(spec, solver, net, device, data, mark)
+
+
+# -- progress ---------------------------------------------------------------------------------
+
+
+def duration(seconds: float) -> str:
+    """A time span in words short enough for a line: 45 s, 12 min, 3 h 20 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def progress_text(progress: dict[str, Any]) -> str:
+    """One line from progress.json: iteration, rate, time left, last test accuracy."""
+    text = f"iteration {progress['iteration']}/{progress['max_iter']}"
+    if progress["rate"] > 0:
+        left = (progress["max_iter"] - progress["iteration"]) / progress["rate"]
+        text += f", {progress['rate']:.1f} it/s, {duration(left)} left"
+    if progress.get("test_accuracy") is not None:
+        text += f", test accuracy {100 * progress['test_accuracy']:.2f} %"
+    return text
+
+
+class Display:
+    """Shows progress: in place on a terminal, else a line now and then."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self.in_place = sys.stdout.isatty()
+        self.last_time = time.monotonic()
+        self.last_text = ""
+
+    def show(self, progress: dict[str, Any] | None) -> None:
+        if progress is None:
+            return
+        text = progress_text(progress)
+        if self.in_place:
+            if text != self.last_text:
+                print(f"\r{self.title}: {text}\033[K", end="", flush=True)
+        elif time.monotonic() - self.last_time >= LINE_SECONDS:
+            print(f"{self.title}: {text}", flush=True)
+            self.last_time = time.monotonic()
+        self.last_text = text
+
+    def end(self) -> None:
+        if self.in_place and self.last_text:
+            print()
+
+
+# -- the worker -------------------------------------------------------------------------------
+
+# glog: F20261123 17:06:31.123456 12345 file.cpp:12] Check failed: ... (older: F1123)
+_FATAL = re.compile(r"^F\d{4,8} \S+ +\d+ [^\]]+\] (.*)$", re.MULTILINE)
+
+
+def failure(log: str, code: int, log_path: Path) -> str:
+    """The sentence for a worker that ended with `code`, from what it wrote to its log."""
+    errors = [line for line in log.splitlines() if line.startswith("error: ")]
+    if code == 1 and errors:
+        return errors[-1].removeprefix("error: ")
+    fatal = _FATAL.findall(log)
+    if fatal:
+        return f"Caffe stopped: {fatal[-1].strip().rstrip('.')} (see {log_path})"
+    if code == -signal.SIGKILL:
+        return (
+            "the training process was killed (out of memory?): the same command goes on from the "
+            "last snapshot"
+        )
+    how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+    return f"the training process ended {how}: see the end of {log_path}"
+
+
+class Relay:
+    """Shows the lines that the worker marks for the user in its log, once each."""
+
+    def __init__(self, path: Path, offset: int) -> None:
+        self.path = path
+        self.offset = offset  # where this session begins in the log
+        self.shown = 0
+
+    def pass_on(self) -> str:
+        """Print what is new; returns all that this session has in the log."""
+        with open(self.path, "rb") as log:
+            log.seek(self.offset)
+            text = log.read().decode("utf-8", "replace")
+        lines = [line for line in text.splitlines() if line.startswith(("note: ", "warning: "))]
+        for line in lines[self.shown :]:
+            print(line.removeprefix("note: "), flush=True)
+        self.shown = len(lines)
+        return text
+
+
+def disk_is_full(folder: Path) -> bool:
+    """Whether a file of the size of a snapshot finds no room any more."""
+    snapshots = [path.stat().st_size for path in (folder / "state").glob("snapshot_iter_*")]
+    probe = folder / ".probe"
+    try:
+        with open(probe, "wb") as stream:
+            os.posix_fallocate(stream.fileno(), 0, 2 * max(snapshots, default=8 << 20))
+    except OSError as error:
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    finally:
+        probe.unlink(missing_ok=True)
+    return False
+
+
+class Signals:
+    """Passes the wish to stop on to the worker, once, and remembers which signal it was."""
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self.worker: Worker | None = None
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._receive)
+
+    def _receive(self, number: int, frame: object) -> None:
+        if self.received is None:
+            self.received = number
+            self.tell_worker()
+
+    def tell_worker(self) -> None:
+        if self.worker is not None and self.received is not None and self.worker.poll() is None:
+            self.worker.send_signal(signal.SIGTERM)
+
+
+def write_run_files(prepared: Prepared, folder: Path) -> None:
+    """Write what the worker is given: run.json, solver.prototxt, net.prototxt."""
+    from google.protobuf import text_format
+
+    spec, (mode, number) = prepared.spec, prepared.device
+    net_path = folder / "net.prototxt"
+    solver = type(prepared.solver)()
+    solver.CopyFrom(prepared.solver)
+    solver.net = os.path.relpath(net_path, ROOT)
+    solver.snapshot_prefix = os.path.relpath(folder / "state" / "snapshot", ROOT)
+    solver.random_seed = spec.seed
+    solver.solver_mode = solver.GPU if mode == "gpu" else solver.CPU
+    solver.device_id = number
+    net_text = text_format.MessageToString(prepared.net)
+    solver_text = text_format.MessageToString(solver)
+    commit, dirty = provenance.commit()
+    before = files.read_json(folder / "run.json") or {}
+    record = {
+        "schema": runs.SCHEMA,
+        "net": spec.net,
+        "dataset": spec.dataset,
+        "config": spec.config,
+        "method": spec.method,
+        "seed": spec.seed,
+        "solver_file": None if spec.solver_file is None else str(spec.solver_file),
+        "state": "running",
+        "iteration": before.get("iteration", 0),
+        "max_iter": solver.max_iter,
+        "fingerprint": prepared.fingerprint["digest"],
+        "made_from": prepared.fingerprint["parts"],
+        "started": before.get("started") or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "finished": None,
+        "wall_seconds": before.get("wall_seconds", 0.0),
+        "iterations_per_second": before.get("iterations_per_second"),
+        "device": provenance.device(mode, number),
+        "versions": provenance.versions(),
+        "commit": commit,
+        "dirty": dirty,
+        "data": prepared.data,
+        "solver": solver_text,
+        "net_prototxt": net_text,
+        "final": None,
+    }
+    (folder / "state").mkdir(parents=True, exist_ok=True)
+    files.write_text(net_path, net_text)
+    files.write_text(folder / "solver.prototxt", solver_text)
+    files.write_json(folder / "run.json", record)
+
+
+def worker_environment() -> dict[str, str]:
+    """The environment of a worker: one thread, and one choice of OpenBLAS's kernels."""
+    environment = dict(os.environ)
+    # One thread: the nets are small, and several runs at a time use the cores better.
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        environment[name] = "1"
+    # OpenBLAS picks its kernels by processor, and some of those for AVX-512 were wrong in the
+    # version that Debian bookworm has. One choice for all processors with AVX2 also makes a run's
+    # digits the same on all of them.
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file() and " avx2 " in cpuinfo.read_text(encoding="utf-8"):
+        environment.setdefault("OPENBLAS_CORETYPE", "Haswell")
+    return environment
+
+
+def start_worker(folder: Path, snapshot_seconds: float, lock: int, log: IO[bytes]) -> Worker:
+    """Start the worker on the run in `folder`; it inherits the run's lock."""
+    command = [
+        *(sys.executable, "-m", "scripts.train_worker", str(folder)),
+        *("--parent", str(os.getpid()), "--snapshot-seconds", str(snapshot_seconds)),
+    ]
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=worker_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        pass_fds=(lock,),
+    )
+
+
+def train(
+    prepared: Prepared, folder: Path, lock: int, signals: Signals, snapshot_seconds: float
+) -> int:
+    """Start the worker, watch it to its end; returns the exit code. The caller holds the lock."""
+    title = prepared.spec.title
+    write_run_files(prepared, folder)
+    (folder / "progress.json").unlink(missing_ok=True)
+    log_path = folder / "caffe.log"
+    display = Display(title)
+    with open(log_path, "ab") as log:
+        relay = Relay(log_path, log.tell())
+        worker = start_worker(folder, snapshot_seconds, lock, log)
+    signals.worker = worker
+    signals.tell_worker()
+    while True:
+        try:
+            code = worker.wait(POLL_SECONDS)
+            break
+        except subprocess.TimeoutExpired:
+            relay.pass_on()
+            display.show(files.read_json(folder / "progress.json"))
+    display.end()
+    text = relay.pass_on()
+    record = files.read_json(folder / "run.json") or {}
+    if code == 0:
+        final = record["final"]
+        values = ", ".join(f"{name} {value:.4g}" for name, value in final.items())
+        spent = duration(record["wall_seconds"])
+        print(f"{title}: finished in {spent}: {values}")
+        return 0
+    if record.get("state") == "diverged":
+        raise UserError(diverged_sentence(title, record, folder))
+    if disk_is_full(folder):
+        raise UserError(
+            f"the disk that holds {folder} is full: free some space, then give the same command "
+            "again, it goes on from the last snapshot"
+        )
+    record["state"] = "interrupted"
+    files.write_json(folder / "run.json", record)
+    if signals.received is not None:
+        print(
+            f"{title}: stopped at iteration {record['iteration']} of {record['max_iter']}; the "
+            "same command goes on from there"
+        )
+        return 128 + signals.received
+    raise UserError(f"{title}: {failure(text, code, log_path)}")
+
+
+def diverged_sentence(title: str, record: dict[str, Any], folder: Path) -> str:
+    return (
+        f"{title} diverged: {record.get('message')}; lower base_lr in its solver, or remove "
+        f"{folder} to try the same again"
+    )
+
+
+def run(
+    spec: RunSpec, device: tuple[str, int], results: Path, wait: bool, snapshot_seconds: float
+) -> int:
+    """Bring the run `spec` to its end; returns the exit code, UserError where it cannot be.
+
+    `wait`: where another process trains this run, wait for it instead of refusing.
+    """
+    folder = spec.folder(results)
+    prepared = prepare(spec, device)
+    runs.check_writable(folder.parent)
+    signals = Signals()
+    if wait:
+        told: list[str] = []
+
+        def waiting() -> None:
+            if signals.received is not None:
+                raise KeyboardInterrupt
+            if not told:
+                told.append(f"{spec.title}: another process is training it, waiting for it to end")
+                print(told[0], flush=True)
+    else:
+        waiting = None
+    try:
+        with runs.lock(folder, waiting) as lock:
+            sentence = runs.set_aside_if_stale(folder, prepared.fingerprint)
+            if sentence is not None:
+                print(f"{spec.title}: {sentence}")
+            if runs.finished(folder) is not None:
+                print(f"{spec.title}: already finished, nothing to do (in {folder})")
+                return 0
+            record = runs.recorded(folder)
+            if record is not None and record["state"] == "diverged":
+                raise UserError(diverged_sentence(spec.title, record, folder))
+            folder.mkdir(exist_ok=True)
+            if signals.received is not None:
+                return 128 + signals.received
+            return train(prepared, folder, lock, signals, snapshot_seconds)
+    except runs.RunBusy:
+        raise UserError(
+            f"another process is training {spec.title} right now (in {folder}): wait for it or "
+            "stop it, or choose another SEED"
+        ) from None
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.train", description="Train one run, or go on with it."
+    )
+    parser.add_argument("--net", default="lenet", help="a folder of prototxt/ (default: lenet)")
+    parser.add_argument("--dataset", default="mnist", help="default: mnist")
+    parser.add_argument("--config", help='blocks of the inner products, such as "(10,1)-BD_4"')
+    parser.add_argument("--method", default="bdip", help=", ".join(runs.METHODS))
+    parser.add_argument("--solver", type=Path, help="train this solver prototxt instead")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--device", default="cpu", help="cpu, gpu or gpu:N")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument(
+        "--snapshot-seconds", type=float, default=20.0, help="time between snapshots (20)"
+    )
+    parser.add_argument(
+        "--workflow",
+        action="store_true",
+        help="wait where another process trains this run, and end with the process that asks",
+    )
+    return parser.parse_args(argv)
+
+
+def spec_from(arguments: argparse.Namespace) -> RunSpec:
+    """The run that the options name; UserError where they cannot."""
+    if arguments.seed < 0:
+        raise UserError(f"SEED={arguments.seed} is negative: choose 0, 1, 2, ...")
+    if arguments.solver is not None:
+        if not arguments.solver.is_file():
+            raise UserError(f"there is no solver prototxt {arguments.solver}: check SOLVER")
+        return RunSpec(None, None, None, None, arguments.seed, arguments.solver.resolve())
+    if arguments.config is None:
+        raise UserError('no CONFIG is given: write, for instance, CONFIG="(10,1)-BD_4"')
+    if arguments.method not in runs.METHODS:
+        raise UserError(f"METHOD={arguments.method} is not known: choose {', '.join(runs.METHODS)}")
+    config = str(parse_config(arguments.config))
+    return RunSpec(arguments.net, arguments.dataset, config, arguments.method, arguments.seed)
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    if arguments.workflow:
+        die_with_parent(signal.SIGTERM, os.getppid())
+    spec = spec_from(arguments)
+    device = provenance.parse_device(arguments.device)
+    results = arguments.results.resolve()
+    return run(spec, device, results, arguments.workflow, arguments.snapshot_seconds)
+
+
+if __name__ == "__main__":
+    run_main(main)

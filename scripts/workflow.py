@@ -1,0 +1,438 @@
+"""Many runs: `python -m scripts.workflow quick|reproduce|plan`.
+
+The graph of data, runs, table and report is scripts/Snakefile's. This command decides which runs
+there are to be, puts runs aside that something else made than what is here now, starts Snakemake,
+shows progress and the time left, and refreshes the report as each run ends.
+
+After a stop of any kind, kill -9 included, the same command goes on: what guards against two at
+a time is a lock of the operating system, and Snakemake's own lock stays unused.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import heapq
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from scripts import data_digests, experiments, files, provenance, runs
+from scripts.errors import UserError, run_main
+from scripts.paths import RESULTS, ROOT
+from scripts.processes import die_with_parent
+from scripts.runs import RunSpec
+from scripts.train import duration, prepare, require_caffe
+
+SNAKEFILE = ROOT / "scripts" / "Snakefile"
+LINE_SECONDS = 10.0
+POLL_SECONDS = 0.5
+STOP_SECONDS = 120.0  # for the runs to save their snapshots, before they are killed
+
+REPORT = (["-m", "analysis.table1"], ["-m", "analysis.report"])
+
+
+# -- what is there, what is left --------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far one run is."""
+
+    spec: RunSpec
+    state: str  # "finished", "running", "diverged", "started" or "new"
+    iteration: int
+    max_iter: int
+    rate: float  # iterations per second: of the run itself, or expected
+
+    @property
+    def seconds_left(self) -> float:
+        if self.state in ("finished", "diverged"):
+            return 0.0
+        return (self.max_iter - self.iteration) / self.rate
+
+
+def measured_rates(results: Path) -> dict[tuple[str | None, ...], float]:
+    """Iterations/s of the finished runs under `results`, the slowest seed of each network.
+
+    Keys: (net, dataset, config, method).
+    """
+    rates: dict[tuple[str | None, ...], float] = {}
+    for path in results.glob("*/*/*/seed-*/finished.json"):
+        record = files.read_json(path)
+        if record and record.get("iterations_per_second"):
+            key = tuple(record[name] for name in ("net", "dataset", "config", "method"))
+            rate = record["iterations_per_second"]
+            rates[key] = min(rate, rates.get(key, rate))
+    return rates
+
+
+def standing(spec: RunSpec, results: Path, rates: dict[tuple[str | None, ...], float]) -> Standing:
+    """How far the run `spec` under `results` is, from its files."""
+    folder = spec.folder(results)
+    max_iter, rate = experiments.TYPICAL.get(str(spec.net), (10000, 20.0))
+    rate = rates.get((spec.net, spec.dataset, spec.config, spec.method), rate)
+    record = runs.recorded(folder)
+    if record is None:
+        return Standing(spec, "new", 0, max_iter, rate)
+    if runs.finished(folder) is not None:
+        return Standing(spec, "finished", record["max_iter"], record["max_iter"], rate)
+    if record["state"] == "diverged":
+        return Standing(spec, "diverged", record["iteration"], record["max_iter"], rate)
+    rate = record.get("iterations_per_second") or rate
+    if runs.is_locked(folder):
+        progress = files.read_json(folder / "progress.json") or record
+        rate = progress.get("rate") or rate
+        return Standing(spec, "running", progress["iteration"], record["max_iter"], rate)
+    return Standing(spec, "started", record["iteration"], record["max_iter"], rate)
+
+
+def standings(specs: Sequence[RunSpec], results: Path) -> list[Standing]:
+    rates = measured_rates(results)
+    return [standing(spec, results, rates) for spec in specs]
+
+
+def time_left(standings: Sequence[Standing], jobs: int) -> float:
+    """Seconds until all are done, `jobs` at a time in the order given, running ones first."""
+    ends = [0.0] * jobs
+    for item in sorted(standings, key=lambda item: item.state != "running"):
+        heapq.heappush(ends, heapq.heappop(ends) + item.seconds_left)
+    return max(ends)
+
+
+def status_line(items: Sequence[Standing], jobs: int) -> str:
+    """Runs done of all, each running one, the time left."""
+    done = sum(item.state == "finished" for item in items)
+    parts = [f"{done} of {len(items)} runs done"]
+    for item in items:
+        if item.state == "running":
+            where = f"{item.iteration}/{item.max_iter}, {item.rate:.0f} it/s"
+            parts.append(f"{item.spec.title}: {where}")
+    if done < len(items):
+        parts.append(f"about {duration(time_left(items, jobs))} left")
+    return "; ".join(parts)
+
+
+def fingerprint_of(
+    spec: RunSpec, device: tuple[str, int], data: dict[str, Any], record: dict[str, Any]
+) -> dict[str, Any]:
+    """The fingerprint that the run `spec` would have now.
+
+    `data` maps the data sets that are there to what identifies their records. One that is not is
+    made of the same bytes when it is made again, so that what the run recorded is taken.
+    """
+    return prepare(spec, device, data.get(str(spec.dataset)) or record["data"]).fingerprint
+
+
+def datasets_there(specs: Sequence[RunSpec]) -> dict[str, dict[str, Any]]:
+    """{data set: what identifies its records} of the data sets that the runs need and have."""
+    names = sorted({spec.dataset for spec in specs if spec.dataset is not None})
+    there = [name for name in names if data_digests.manifest_path(name).is_file()]
+    return {name: data_digests.of_dataset(name) for name in there}
+
+
+def put_stale_aside(specs: Sequence[RunSpec], results: Path, device: tuple[str, int]) -> None:
+    """Rename every run that something else made than what is here now, and say so."""
+    data = datasets_there(specs)
+    for spec in specs:
+        folder = spec.folder(results)
+        record = runs.recorded(folder)
+        if record is None or runs.is_locked(folder):
+            continue
+        mark = fingerprint_of(spec, device, data, record)
+        with runs.lock(folder):
+            sentence = runs.set_aside_if_stale(folder, mark)
+        if sentence is not None:
+            print(f"{spec.title}: {sentence}", flush=True)
+
+
+# -- Snakemake --------------------------------------------------------------------------------
+
+
+@contextmanager
+def only_one(results: Path) -> Iterator[None]:
+    """Hold the lock of all of `results`; UserError when another workflow holds it."""
+    with open(results / ".workflow.lock", "a+", encoding="utf-8") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            stream.seek(0)
+            holder = stream.read().strip() or "unknown"
+            raise UserError(
+                f"a workflow is at work on {results} already (process {holder}): wait for it or "
+                "stop it"
+            ) from None
+        stream.truncate(0)
+        stream.write(f"{os.getpid()}\n")
+        stream.flush()
+        yield
+
+
+def log_path(spec: RunSpec, results: Path) -> Path:
+    """Where a run that the workflow started puts what it has to say."""
+    return results / ".logs" / (spec.key.replace("/", "_") + ".log")
+
+
+def write_config(
+    specs: Sequence[RunSpec], results: Path, device: str, mirror: Path | None, report: str
+) -> Path:
+    """Write what scripts/Snakefile has to know; returns the file."""
+    (results / ".logs").mkdir(exist_ok=True)
+    table = {}
+    for spec in specs:
+        command = [sys.executable, "-m", "scripts.train", *spec.arguments(), "--workflow"]
+        command += ["--device", device, "--results", str(results)]
+        table[spec.key] = {
+            "command": command,
+            "log": str(log_path(spec, results)),
+            "datasets": [] if spec.dataset is None else [spec.dataset],
+        }
+    path = results / ".workflow.json"
+    mirror_options = [] if mirror is None else ["--mirror", str(mirror)]
+    content = {"root": str(ROOT), "python": sys.executable, "mirror": mirror_options}
+    files.write_json(path, content | {"runs": table, "report": report})
+    return path
+
+
+def start_snakemake(results: Path, config: Path, jobs: int, more: list[str]) -> subprocess.Popen:
+    """Start Snakemake in a session of its own: a ctrl-C on the terminal is for us to pass on."""
+    command = [
+        *(sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE)),
+        *("--directory", str(results), "--configfile", str(config), "--cores", str(jobs)),
+        *("--nolock", "--rerun-incomplete", "--rerun-triggers", "mtime", "--keep-going"),
+        *("--forcerun", "report", "--quiet", "rules", *more, "--", "report"),
+    ]
+    environment = dict(os.environ, XDG_CACHE_HOME=str(ROOT / "build" / "cache"))
+    with open(results / "workflow.log", "wb") as log:
+        return subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            # safe here: this process has one thread
+            preexec_fn=partial(die_with_parent, signal.SIGKILL, os.getpid()),  # noqa: PLW1509
+        )
+
+
+class Stop:
+    """Remembers the first signal that asks the workflow to stop."""
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._receive)
+
+    def _receive(self, number: int, frame: object) -> None:
+        self.received = self.received or number
+
+
+class Report:
+    """Makes the report anew when runs have ended, one at a time, beside the training."""
+
+    def __init__(self, command: str, results: Path) -> None:
+        self.command = command
+        self.log = results / ".logs" / "report.log"
+        self.process: subprocess.Popen | None = None
+        self.shown = 0
+
+    def refresh(self, done: int) -> None:
+        """Start the report's commands when more runs are done than it shows."""
+        if done > self.shown and (self.process is None or self.process.poll() is not None):
+            self.shown = done
+            with open(self.log, "wb") as log:
+                self.process = subprocess.Popen(
+                    ["/bin/sh", "-c", self.command], cwd=ROOT, stdout=log, stderr=log
+                )
+
+    def wait(self) -> None:
+        if self.process is not None:
+            self.process.wait()
+
+
+def watch(
+    snakemake: subprocess.Popen,
+    specs: Sequence[RunSpec],
+    results: Path,
+    jobs: int,
+    stop: Stop,
+    report: Report,
+) -> int:
+    """Show progress until Snakemake ends; returns its exit code."""
+    shown = 0.0
+    stopping: float | None = None
+    while snakemake.poll() is None:
+        now = time.monotonic()
+        if stop.received is not None and stopping is None:
+            print("stopping: every run saves a snapshot", flush=True)
+            os.killpg(snakemake.pid, signal.SIGTERM)
+            stopping = now
+        if stopping is not None and now - stopping > STOP_SECONDS:
+            os.killpg(snakemake.pid, signal.SIGKILL)
+        if stopping is None:
+            items = standings(specs, results)
+            done = sum(item.state == "finished" for item in items)
+            if 0 < done < len(items):
+                report.refresh(done)
+            if now - shown >= LINE_SECONDS:
+                print(status_line(items, jobs), flush=True)
+                shown = now
+        time.sleep(POLL_SECONDS)
+    return snakemake.returncode
+
+
+def failure(specs: Sequence[RunSpec], results: Path) -> str:
+    """The sentence for a workflow that did not get through."""
+    told = []
+    for spec in specs:
+        if runs.finished(spec.folder(results)) is not None:
+            continue
+        log = log_path(spec, results)
+        text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+        errors = [line for line in text.splitlines() if line.startswith("error: ")]
+        if errors:
+            told.append((spec, log, errors[-1].removeprefix("error: ")))
+    if not told:
+        return (
+            f"the workflow stopped before its end; {results / 'workflow.log'} says why, and "
+            f"{ROOT / 'build' / 'data.log'} where it was the data"
+        )
+    spec, log, error = told[0]
+    others = f" and {len(told) - 1} more" if len(told) > 1 else ""
+    return f"{spec.title}{others} failed: {error} (log: {log})"
+
+
+def execute(
+    specs: Sequence[RunSpec],
+    results: Path,
+    device: str,
+    jobs: int,
+    mirror: Path | None = None,
+    report: Sequence[Sequence[str]] = REPORT,
+    more: list[str] | None = None,
+) -> int:
+    """Bring all runs to their end and make the report; returns the exit code.
+
+    `report`: arguments of Python for each command that makes the report. `more`: options for
+    Snakemake, such as those of a cluster's executor.
+    """
+    parsed = provenance.parse_device(device)
+    require_caffe()
+    runs.check_writable(results)
+    stop = Stop()
+    with only_one(results):
+        put_stale_aside(specs, results, parsed)
+        command = " && ".join(shlex.join([sys.executable, *part]) for part in report)
+        config = write_config(specs, results, device, mirror, command)
+        refresher = Report(command, results)
+        snakemake = start_snakemake(results, config, jobs, more or [])
+        code = watch(snakemake, specs, results, jobs, stop, refresher)
+        items = standings(specs, results)
+        if stop.received is not None:
+            refresher.wait()
+            done = sum(item.state == "finished" for item in items)
+            print(f"stopped with {done} of {len(items)} runs done; the same command goes on")
+            return 128 + stop.received
+        if code != 0:
+            refresher.wait()
+            refresher.refresh(sum(item.state == "finished" for item in items))
+            refresher.wait()
+            raise UserError(failure(specs, results))
+    print(status_line(items, jobs))
+    return 0
+
+
+# -- the plan ---------------------------------------------------------------------------------
+
+
+def print_plan(specs: Sequence[RunSpec], results: Path, device: str, jobs: int) -> None:
+    """Print what is there, what would run and about how long. Needs no build and no data."""
+    parsed = provenance.parse_device(device)
+    items = standings(specs, results)
+    notes = []
+    stale: set[RunSpec] = set()
+    try:
+        require_caffe()
+    except UserError:
+        notes.append("Caffe is not built: the build comes first, about 5 minutes on two cores.")
+        if any(item.state != "new" for item in items):
+            notes.append("Whether the runs that are there fit this program is seen when it is.")
+    else:
+        data = datasets_there(specs)
+        for item in items:
+            record = runs.recorded(item.spec.folder(results))
+            if record is not None:
+                mark = fingerprint_of(item.spec, parsed, data, record)
+                if mark["digest"] != record.get("fingerprint"):
+                    stale.add(item.spec)
+    words = {"new": "to run", "started": "goes on", "running": "running now"}
+    left = []
+    for item in items:
+        if item.spec in stale:
+            item = Standing(item.spec, "new", 0, item.max_iter, item.rate)
+            state = "changed: kept aside, run anew"
+        else:
+            state = words.get(item.state, item.state)
+        left.append(item)
+        where = (
+            f" at {item.iteration}/{item.max_iter}" if 0 < item.iteration < item.max_iter else ""
+        )
+        time_text = f", about {duration(item.seconds_left)}" if item.seconds_left else ""
+        print(f"{item.spec.title}: {state}{where}{time_text}")
+    for name in sorted({spec.dataset for spec in specs if spec.dataset is not None}):
+        there = data_digests.manifest_path(name).is_file()
+        print(f"data {name}: {'there' if there else 'to be fetched'}")
+    print("\n".join(notes), end="\n" if notes else "")
+    done = sum(item.state == "finished" for item in left)
+    print(
+        f"{done} of {len(left)} runs are done; the rest takes about "
+        f"{duration(time_left(left, jobs))}, {jobs} at a time"
+    )
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.workflow", description="Train many runs and make the report."
+    )
+    parser.add_argument("what", choices=("quick", "reproduce", "plan"))
+    parser.add_argument("--seeds", type=int, default=3, help="seeds 1 to N (default: 3)")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--device", default="cpu", help="cpu, gpu or gpu:N")
+    parser.add_argument("--mirror", type=Path, help="a folder that holds the data sets' files")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument(
+        "--snakemake", default="", help="more options for Snakemake, such as '--executor slurm'"
+    )
+    return parser.parse_args(argv)
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    for name in ("seeds", "jobs"):
+        if getattr(arguments, name) < 1:
+            raise UserError(f"{name.upper()}={getattr(arguments, name)} must be 1 or more")
+    results = arguments.results.resolve()
+    if arguments.what == "quick":
+        specs = experiments.quick()
+    else:
+        specs = experiments.reproduce(arguments.seeds)
+    if arguments.what == "plan":
+        print_plan(specs, results, arguments.device, arguments.jobs)
+        return 0
+    more = shlex.split(arguments.snakemake)
+    return execute(specs, results, arguments.device, arguments.jobs, arguments.mirror, REPORT, more)
+
+
+if __name__ == "__main__":
+    run_main(main)
