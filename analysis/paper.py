@@ -41,6 +41,12 @@ class Slip:
 
 
 @cache
+def about() -> dict[str, Any]:
+    """Title, authors, year and publisher."""
+    return json.loads(PATH.read_text())["paper"]
+
+
+@cache
 def claims() -> dict[str, Claim]:
     """All claims by id, in the paper's order."""
     entries = json.loads(PATH.read_text())["claims"]

@@ -137,9 +137,8 @@ def ours_text(row: Row) -> str:
     text = accuracy_text(row.shown)
     if row.shorter_than_paper:
         text += f", at {row.shown.iterations:,} iterations"
-    if row.outcome.unfinished:
-        text += "; " + "; ".join(f"seed {run.seed} {run.progress}" for run in row.outcome.unfinished)
-    return text
+    under_way = [f"seed {run.seed} {run.progress}" for run in row.outcome.unfinished]
+    return "; ".join([text, *under_way])
 
 
 def sd_text(row: Row) -> str:
@@ -157,8 +156,9 @@ def sd_text(row: Row) -> str:
 
 CSV_FIELDS = (
     "net", "dataset", "config", "method", "label", "solver_file", "paper_percent", "mean_percent",
-    "sd_points", "n_seeds", "seeds", "iterations", "difference_points", "difference_in_sd", "source",
-    "reference_mean_percent", "reference_sd_points", "reference_n_seeds", "status", "command",
+    "sd_points", "n_seeds", "seeds", "iterations", "difference_points", "difference_in_sd",
+    "source", "reference_mean_percent", "reference_sd_points", "reference_n_seeds", "status",
+    "command",
 )  # fmt: skip
 
 

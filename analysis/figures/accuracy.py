@@ -54,9 +54,7 @@ def seed_curve(results: Results, row: Row) -> Curve:
     summary = row.shown
     measured = [measured_curve(run) for run in results.finished_runs(summary, row.key)]
     shared = sorted(set.intersection(*(set(iterations) for iterations, _ in measured)))
-    values = np.array(
-        [100 * value[np.isin(iterations, shared)] for iterations, value in measured]
-    )
+    values = np.array([100 * value[np.isin(iterations, shared)] for iterations, value in measured])
     sd = values.std(axis=0, ddof=1) if len(values) > 1 else np.full(len(shared), np.nan)
     return Curve(row, summary, np.array(shared), values.mean(axis=0), sd)
 
@@ -88,7 +86,7 @@ def stem_of(place: Key) -> str:
 
 
 def zoom_limits(curves: list[Curve]) -> tuple[float, float]:
-    """Limits of the lower panel, in percent: the last three quarters of the curves near the best."""
+    """Limits of the lower panel, in percent: the later part of the curves that end near the best."""
     best = max(curve.mean[-1] for curve in curves)
     near = [curve for curve in curves if curve.mean[-1] > best - ZOOM_POINTS]
     late = [curve.mean[curve.iterations >= curve.iterations[-1] / 4] for curve in near]

@@ -1,0 +1,121 @@
+"""How the runs were made: devices, seeds, commits, versions, times."""
+
+import csv
+import io
+import math
+from collections.abc import Callable
+from statistics import median
+
+from analysis import methods
+from analysis.results import Run
+
+UNKNOWN = "not recorded"
+
+
+def device_text(run: Run) -> str:
+    """``cpu, Some CPU, 1 thread``."""
+    device = run.record.get("device") or {}
+    threads = device.get("threads")
+    parts = [device.get("mode"), device.get("name")]
+    if threads is not None:
+        parts.append(f"{threads} thread" + ("" if threads == 1 else "s"))
+    return ", ".join(str(part) for part in parts if part) or UNKNOWN
+
+
+def commit_text(run: Run) -> str:
+    """The first twelve digits, with a word on uncommitted changes."""
+    commit = run.record.get("commit")
+    if not commit:
+        return UNKNOWN
+    return commit[:12] + (" with uncommitted changes" if run.record.get("dirty") else "")
+
+
+def versions_text(run: Run) -> str:
+    """``caffe_upstream 99bd997, python 3.11.2``."""
+    versions = run.record.get("versions") or {}
+    return ", ".join(f"{name} {value}" for name, value in versions.items()) or UNKNOWN
+
+
+def data_text(run: Run) -> str:
+    """``train 60,000 records 0a1b2c…, test 10,000 records …``."""
+    splits = run.record.get("data") or {}
+    told = [
+        f"{split} {about['count']:,} records, SHA-256 {about['records_sha256'][:12]}…"
+        for split, about in splits.items()
+    ]
+    return "; ".join(told) or UNKNOWN
+
+
+def duration_text(seconds: float) -> str:
+    """``4 min 10 s``, ``2 h 05 min``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def distinct(runs: list[Run], describe: Callable[[Run], str]) -> str:
+    """Each different description once, in the order of the runs."""
+    return "; ".join(dict.fromkeys(describe(run) for run in runs))
+
+
+def seconds(run: Run) -> float | None:
+    """Wall time of a run, where it was recorded."""
+    return run.record.get("wall_seconds")
+
+
+def facts(runs: list[Run]) -> list[tuple[str, str]]:
+    """What a reader wants to know of finished runs: pairs of a name and a text."""
+    seeds = sorted({run.seed for run in runs})
+    times = [seconds(run) for run in runs if seconds(run) is not None]
+    rates = [run.record["iterations_per_second"] for run in runs
+             if run.record.get("iterations_per_second")]  # fmt: skip
+    started = sorted(run.record["started"] for run in runs if run.record.get("started"))
+    told = [
+        ("Runs", f"{len(runs)} finished"),
+        ("Seeds", ", ".join(str(seed) for seed in seeds)),
+        ("Device", distinct(runs, device_text)),
+        ("Commit", distinct(runs, commit_text)),
+        ("Versions", distinct(runs, versions_text)),
+    ]
+    datasets = dict.fromkeys(run.key.dataset for run in runs if run.key.dataset)
+    told += [
+        (
+            methods.DATASET_LABELS.get(dataset, dataset),
+            distinct([run for run in runs if run.key.dataset == dataset], data_text),
+        )
+        for dataset in datasets
+    ]
+    if times:
+        told.append(
+            ("Training time", f"{duration_text(math.fsum(times))} in all, "
+             f"{duration_text(median(times))} a run (median)")
+        )  # fmt: skip
+    if rates:
+        ends = dict.fromkeys(f"{rate:.1f}" for rate in (min(rates), max(rates)))
+        told.append(("Speed", f"{' to '.join(ends)} iterations/s"))
+    if started:
+        told.append(("Started", " to ".join(dict.fromkeys([started[0], started[-1]]))))
+    return told
+
+
+def csv_text(runs: list[Run]) -> str:
+    """One row per run, whatever its state."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(
+        ["source", "net", "dataset", "config", "method", "solver_file", "seed", "state"]
+        + ["iteration", "max_iter", "test_accuracy_percent", "wall_seconds"]
+        + ["iterations_per_second", "device", "commit", "versions", "started", "finished"]
+    )
+    for run in runs:
+        record = run.record
+        accuracy = "" if run.accuracy is None else f"{run.accuracy:.6g}"
+        writer.writerow(
+            [run.source, *(part or "" for part in run.key), run.seed, run.state]
+            + [run.iteration, run.max_iter, accuracy, record.get("wall_seconds")]
+            + [record.get("iterations_per_second"), device_text(run), commit_text(run)]
+            + [versions_text(run), record.get("started"), record.get("finished")]
+        )
+    return stream.getvalue()

@@ -1,0 +1,81 @@
+"""Which shuffle comes near the paper's column `rand. shuff.`: FIXED or PER_PASS?"""
+
+from dataclasses import dataclass
+
+from analysis.table1 import Row, accuracy_text
+
+FIXED, PER_PASS = "shuffle", "shuffle_per_pass"
+NAMES = {FIXED: "FIXED", PER_PASS: "PER_PASS"}
+
+# A method is far from the paper's number where it is more than this many of its own standard
+# deviations away from it.
+FAR = 2.0
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Both shuffles at one cell of the paper's column."""
+
+    fixed: Row
+    per_pass: Row
+
+    @property
+    def nearer(self) -> str:
+        """The method whose mean is nearer to the paper's number."""
+        return min((self.fixed, self.per_pass), key=lambda row: abs(row.difference)).key.method
+
+    def is_far(self, method: str) -> bool:
+        """True where several seeds put the method's mean far from the paper's number."""
+        row = self.fixed if method == FIXED else self.per_pass
+        return row.difference_in_sd is not None and abs(row.difference_in_sd) > FAR
+
+
+def evidence(rows: list[Row]) -> list[Evidence]:
+    """Every cell of the column for which both shuffles have a result."""
+    done = {row.key: row for row in rows if row.shown and row.cell}
+    return [
+        Evidence(row, done[row.key._replace(method=PER_PASS)])
+        for row in done.values()
+        if row.key.method == FIXED and row.key._replace(method=PER_PASS) in done
+    ]
+
+
+def sentences(found: list[Evidence]) -> list[str]:
+    """What the results say, a sentence for each cell and one that draws the sum."""
+    if not found:
+        return ["No config has a result with both shuffles yet."]
+    said = [
+        f"At {one.fixed.key.config} the paper has {one.fixed.cell.printed}; "
+        f"FIXED gives {accuracy_text(one.fixed.shown)}, {abs(one.fixed.difference):.2f} away, "
+        f"and PER_PASS {accuracy_text(one.per_pass.shown)}, "
+        f"{abs(one.per_pass.difference):.2f} away."
+        for one in found
+    ]
+    return [*said, conclusion(found)]
+
+
+def conclusion(found: list[Evidence]) -> str:
+    """One sentence; it decides only where one shuffle is nearer everywhere, the other far."""
+    nearer = {one.nearer for one in found}
+    where = {1: "in the one config", 2: "in both configs"}.get(
+        len(found), f"in all {len(found)} configs"
+    )
+    if len(nearer) > 1:
+        count = sum(one.nearer == FIXED for one in found)
+        return (
+            f"FIXED is nearer in {count} of {len(found)} configs, PER_PASS in the others: "
+            "these results do not tell which of the two the paper used."
+        )
+    near = nearer.pop()
+    far = PER_PASS if near == FIXED else FIXED
+    if all(one.is_far(far) and not one.is_far(near) for one in found):
+        return (
+            f"{NAMES[near]} is nearer {where} and within {FAR:g} of its standard deviations, "
+            f"{NAMES[far]} is further off: the paper's column is what {NAMES[near]} gives."
+        )
+    if all(one.is_far(far) for one in found):
+        return (
+            f"{NAMES[near]} is nearer {where}, and {NAMES[far]} is more than {FAR:g} of its "
+            f"standard deviations off: {NAMES[near]} is what comes near the paper's column."
+        )
+    return f"{NAMES[near]} is nearer {where}, by less than these seeds can settle."
