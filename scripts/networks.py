@@ -58,8 +58,7 @@ def build(
         raise UserError(f"there is no network '{net_name}'; those here are {', '.join(names())}")
     if method not in METHODS:
         raise UserError(f"there is no method '{method}'; those known are {', '.join(METHODS)}")
-    if seed < 0:
-        raise UserError(f"the seed is {seed}; write a number from 0 up")
+    _check_seed(seed)
     shape = datasets.dataset(dataset).shape
     folder = PROTOTXT / net_name
     net_path = folder / f"{net_name}_train_test.prototxt"
@@ -87,32 +86,29 @@ def build(
     return solver, net
 
 
-def load_solver(path: Path) -> tuple[Solver, Net]:
+def load_solver(path: Path, seed: int) -> tuple[Solver, Net]:
     """Read a solver that a user wrote, and its net; check what Caffe would abort on.
 
     Paths in both count from the current folder, as in Caffe, or else from the file they stand in;
-    those of LMDBs come back absolute. A train_net and a test_net come back as one net with
-    `include { phase }` rules. The solver names no net any more.
+    those of data come back absolute. A train_net and a test_net come back as one net with
+    `include { phase }` rules. The solver comes back with `seed`, and names no net any more.
     UserError: a file is missing or does not parse, a setting is wrong, blocks do not fit.
     """
+    _check_seed(seed)
     solver = parse(path, Solver())
     _check_settings(path, solver)
     net, net_path = _net_of(path, solver)
-    records = _records_once(net_path)
+    records = _records_once()
     try:
         _check_types(net)
-        for layer in net.layer:
-            if layer.type == "Data":
-                records(layer)
+        _find_data(net, net_path)
         for state in _states(solver, net):
             _check_blocks(net, state, records)
     except UserError as error:
         raise UserError(f"{net_path}: {error}") from error
-    for layer in net.layer:
-        if layer.type == "Data":
-            layer.data_param.source = str(_beside(net_path, layer.data_param.source).resolve())
     for field in _NET_FIELDS:
         solver.ClearField(field)
+    solver.random_seed = seed
     return solver, net
 
 
@@ -254,6 +250,11 @@ def _check_layer(layer: Layer, inputs: int | None) -> None:
         )
 
 
+def _check_seed(seed: int) -> None:
+    if seed < 0:
+        raise UserError(f"the seed is {seed}; write a number from 0 up")
+
+
 def _state(phase: int, *more: Net) -> caffe_pb2.NetState:
     """Return a net's state as the solver makes it: the phase, then what the net itself says."""
     state = caffe_pb2.NetState(phase=phase)
@@ -378,23 +379,37 @@ def _check_types(net: Net) -> None:
             )
 
 
-def _records_once(net_path: Path) -> Callable[[Layer], shapes.Known]:
-    """Return a function that gives the shape of the records a Data layer of the net reads.
+def _find_data(net: Net, net_path: Path) -> None:
+    """Make the paths of data absolute; UserError where a mean is missing or a backend not built."""
+    for layer in net.layer:
+        mean = layer.transform_param.mean_file
+        if mean:
+            mean_path = _beside(net_path, mean).resolve()
+            if not mean_path.is_file():
+                raise UserError(f"{shapes.label(layer)}: there is no mean_file {mean}; correct it")
+            layer.transform_param.mean_file = str(mean_path)
+        if layer.type == "Data":
+            if layer.data_param.backend != caffe_pb2.DataParameter.LMDB:
+                raise UserError(
+                    f"{shapes.label(layer)} has no `backend: LMDB`, and this Caffe is built "
+                    "without LevelDB; write it, or convert the database"
+                )
+            source = _beside(net_path, layer.data_param.source).resolve()
+            layer.data_param.source = str(source)
 
-    It looks at each LMDB once. UserError where one is missing, cut or not an LMDB of images.
+
+def _records_once() -> Callable[[Layer], shapes.Known]:
+    """Return a function that gives the shape of the records a Data layer reads.
+
+    It looks at each LMDB once. UserError where one is missing, cut or not one of images.
     """
     seen: dict[str, shapes.Known] = {}
 
     def records(layer: Layer) -> shapes.Known:
         source = layer.data_param.source
         if source not in seen:
-            if layer.data_param.backend != caffe_pb2.DataParameter.LMDB:
-                raise UserError(
-                    f"{shapes.label(layer)} has no `backend: LMDB`, and this Caffe is built "
-                    "without LevelDB; write it, or convert the database"
-                )
             try:
-                _, shape = lmdb_build.inspect(_beside(net_path, source))
+                _, shape = lmdb_build.inspect(Path(source))
             except UserError as error:
                 raise UserError(f"{shapes.label(layer)}: {error}") from error
             seen[source] = shape or shapes.Unknown(f"the records of {source} are encoded images")
