@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 from collections.abc import Callable
 from statistics import median
 
@@ -10,6 +11,7 @@ from analysis import methods
 from analysis.results import Run
 
 UNKNOWN = "not recorded"
+DIGEST = re.compile(r"\b[0-9a-f]{40,}\b")
 
 
 def device_text(run: Run) -> str:
@@ -31,9 +33,15 @@ def commit_text(run: Run) -> str:
 
 
 def versions_text(run: Run) -> str:
-    """``caffe_upstream 99bd997, python 3.11.2``."""
+    """``caffe_upstream 99bd99795dcd, python 3.11.2``; digests cut to twelve digits."""
     versions = run.record.get("versions") or {}
-    return ", ".join(f"{name} {value}" for name, value in versions.items()) or UNKNOWN
+    told = (f"{name} {DIGEST.sub(cut, str(value))}" for name, value in versions.items())
+    return ", ".join(told) or UNKNOWN
+
+
+def cut(match: re.Match) -> str:
+    """The first twelve digits of a digest, which tell it from any other here."""
+    return match[0][:12]
 
 
 def data_text(run: Run) -> str:

@@ -147,8 +147,10 @@ def load(results: Path) -> Results:
         ("custom/*/seed-*/run.json", results, OWN),
         ("*/*/*/seed-*/run.json", results / "reference", REFERENCE),
     ):
-        paths = sorted(base.glob(pattern))
-        found += [read_run(path.parent, base, source) for path in paths]
+        # A folder set aside has more in its name: seed-1.0a1b2c3d.
+        folders = sorted(path.parent for path in base.glob(pattern))
+        folders = [folder for folder in folders if folder.name.removeprefix("seed-").isdigit()]
+        found += [read_run(folder, base, source) for folder in folders]
     return Results(sorted(found, key=lambda run: run.seed))
 
 
@@ -208,7 +210,7 @@ def read_run(folder: Path, base: Path, source: str) -> Run:
     accuracy = None
     if state == "finished":
         accuracy = _final_accuracy(record, path)
-        _check_end(folder / "metrics.csv", max_iter, accuracy)
+        _check_end(folder / "metrics.csv", max_iter if key.net else None, accuracy)
     elif (folder / "progress.json").exists():
         progress_path = folder / "progress.json"
         iteration = _require(_read_json(progress_path), "iteration", int, progress_path)
@@ -229,18 +231,23 @@ def _final_accuracy(record: dict[str, Any], path: Path) -> float | None:
     return 100 * value
 
 
-def _check_end(path: Path, max_iter: int, accuracy: float | None) -> None:
-    """A finished run's last row is its last iteration, and holds the accuracy of run.json."""
+def _check_end(path: Path, max_iter: int | None, accuracy: float | None) -> None:
+    """A finished run's rows go on to `max_iter` and to the accuracy of run.json.
+
+    max_iter: None for a user's own solver, whose intervals need not divide it.
+    """
     metrics = read_metrics(path)
     last = metrics["iteration"][-1]
-    if last != max_iter:
+    if max_iter is not None and last != max_iter:
         raise AnalysisError(
             f"{path} ends at iteration {last:.0f} of {max_iter}: "
             "remove its folder and train that run again"
         )
     if accuracy is None:
         return
-    written = 100 * metrics.get("test_accuracy", np.array([np.nan]))[-1]
+    column = metrics.get("test_accuracy", np.empty(0))
+    measured = column[~np.isnan(column)]
+    written = 100 * measured[-1] if measured.size else math.nan
     if not math.isclose(written, accuracy, abs_tol=1e-4):
         raise AnalysisError(
             f"{path} ends with a test accuracy of {written:.4f}%, run.json has {accuracy:.4f}%: "

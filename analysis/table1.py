@@ -91,7 +91,7 @@ def paper_rows(results: Results) -> list[Row]:
 def other_rows(results: Results) -> list[Row]:
     """Rows for the results that have no cell in the paper's table."""
     in_paper = {row.key for row in paper_rows(results)}
-    keys = sorted((key for key in results.keys() if key not in in_paper), key=str)
+    keys = sorted(set(results.keys()) - in_paper, key=str)
     return [_row(results, key, None) for key in keys]
 
 

@@ -86,7 +86,7 @@ def stem_of(place: Key) -> str:
 
 
 def zoom_limits(curves: list[Curve]) -> tuple[float, float]:
-    """Limits of the lower panel, in percent: the later part of the curves that end near the best."""
+    """Limits of the lower panel, in percent: the later part of the curves near the best."""
     best = max(curve.mean[-1] for curve in curves)
     near = [curve for curve in curves if curve.mean[-1] > best - ZOOM_POINTS]
     late = [curve.mean[curve.iterations >= curve.iterations[-1] / 4] for curve in near]

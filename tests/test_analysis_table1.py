@@ -1,0 +1,137 @@
+"""Table 1: which cell gets what."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from analysis_runs import write_lenet_sisters, write_run
+
+from analysis import table1
+from analysis.results import Results, load
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def rows_by_name(results: Results) -> dict[tuple[str, str, str], table1.Row]:
+    rows = table1.paper_rows(results) + table1.other_rows(results)
+    return {(row.key.dataset, row.key.config, row.key.method): row for row in rows}
+
+
+def test_a_cell_beside_the_papers(tmp_path: Path) -> None:
+    for seed, accuracy in ((1, 0.9881), (2, 0.9883), (3, 0.9885)):
+        write_run(tmp_path, "(10,1)-BD_4", "shuffle", seed, accuracy)
+    row = rows_by_name(load(tmp_path))["mnist", "(10,1)-BD_4", "shuffle"]
+    assert row.cell.printed == "98.81"
+    assert table1.accuracy_text(row.shown) == "98.83 ± 0.02 (3 seeds)"
+    assert row.difference == pytest.approx(0.02)
+    assert row.difference_in_sd == pytest.approx(1.0)
+    assert row.command is None
+
+
+def test_shuffle_has_two_rows_of_ours_and_one_number_of_the_papers(tmp_path: Path) -> None:
+    rows = rows_by_name(load(tmp_path))
+    fixed = rows["mnist", "(10,1)-BD_4", "shuffle"]
+    per_pass = rows["mnist", "(10,1)-BD_4", "shuffle_per_pass"]
+    assert fixed.cell is per_pass.cell
+    assert (fixed.label, per_pass.label) == ("rand. shuff., FIXED", "rand. shuff., PER_PASS")
+
+
+def test_what_is_not_run_names_its_command(tmp_path: Path) -> None:
+    rows = rows_by_name(load(tmp_path))
+    wanted = 'make train NET=lenet CONFIG="(100,10)-BD_4" METHOD=bdip SEED=1'
+    assert rows["mnist", "(100,10)-BD_4", "bdip"].command == wanted
+    assert table1.ours_text(rows["mnist", "(100,10)-BD_4", "bdip"]) == f"not run: `{wanted}`"
+
+
+@pytest.mark.parametrize(
+    "place",
+    [("mnist", "(10,1)-BD_4", "ip_bdip"), ("svhn", "(8,1)-BD_5", "bdip")],
+)
+def test_what_cannot_be_run_says_so(tmp_path: Path, place: tuple[str, str, str]) -> None:
+    row = rows_by_name(load(tmp_path))[place]
+    assert row.command is None
+    assert row.status == "not available yet"
+
+
+def test_a_result_of_a_method_without_a_command_is_shown_all_the_same(tmp_path: Path) -> None:
+    write_run(tmp_path, "(10,1)-BD_4", "ip_bdip", 1, 0.99)
+    row = rows_by_name(load(tmp_path))["mnist", "(10,1)-BD_4", "ip_bdip"]
+    assert row.difference == pytest.approx(99.0 - 99.02)
+    assert row.status == "finished"
+
+
+def test_one_seed_has_no_difference_in_sd(tmp_path: Path) -> None:
+    write_run(tmp_path, "(10,1)-BD_4", "bdip", 1, 0.99)
+    row = rows_by_name(load(tmp_path))["mnist", "(10,1)-BD_4", "bdip"]
+    assert row.difference_in_sd is None
+    assert table1.sd_text(row) == "one seed"
+
+
+def test_equal_seeds_have_no_difference_in_sd(tmp_path: Path) -> None:
+    for seed in (1, 2):
+        write_run(tmp_path, "(10,1)-BD_4", "bdip", seed, 0.99)
+    row = rows_by_name(load(tmp_path))["mnist", "(10,1)-BD_4", "bdip"]
+    assert row.difference_in_sd is None
+    assert table1.sd_text(row) == "no spread"
+
+
+def test_a_running_cell_is_no_number(tmp_path: Path) -> None:
+    write_run(tmp_path, "(10,1)-BD_4", "bdip", 2, 0.97, state="running", iteration=3200)
+    row = rows_by_name(load(tmp_path))["mnist", "(10,1)-BD_4", "bdip"]
+    assert table1.ours_text(row) == "seed 2 running 3,200/10,000"
+
+
+def test_another_length_than_the_papers_is_said(tmp_path: Path) -> None:
+    write_run(tmp_path, "(10,1)-BD_4", "bdip", 1, 0.97, max_iter=3000)
+    row = rows_by_name(load(tmp_path))["mnist", "(10,1)-BD_4", "bdip"]
+    assert table1.ours_text(row) == "97.00 (1 seed), at 3,000 iterations"
+
+
+def test_results_without_a_cell_follow(tmp_path: Path) -> None:
+    write_run(tmp_path, "(50,1)-BD_4", "bdip", 1, 0.97)
+    write_run(tmp_path, "(1,1)-BD_4", "bdip", 1, 0.89, dataset="fashion-mnist")
+    others = table1.other_rows(load(tmp_path))
+    assert [table1.section_text(row.key) for row in others] == [
+        "LeNet-5 on Fashion-MNIST",
+        "LeNet-5 on MNIST",
+    ]
+    assert all(row.cell is None and row.difference is None for row in others)
+
+
+def test_files(tmp_path: Path) -> None:
+    write_lenet_sisters(tmp_path / "results" / "reference")
+    write_run(tmp_path / "results", "(50,1)-BD_4", "bdip", 1, 0.97)
+    table1.write(load(tmp_path / "results"), tmp_path / "report")
+    with open(tmp_path / "report" / "table1.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 27 + 6 + 1  # cells, the second shuffle of each config, one more
+    dense = rows[0]
+    assert (dense["paper_percent"], dense["n_seeds"], dense["source"]) == (
+        "99.11",
+        "3",
+        "reference",
+    )
+    assert float(dense["difference_points"]) == pytest.approx(
+        float(dense["mean_percent"]) - 99.11, abs=1e-4
+    )
+    text = (tmp_path / "report" / "table1.md").read_text()
+    assert "18 more numbers, on SVHN and CIFAR-10" in text
+    columns = {line.count("|") for line in text.splitlines() if line.startswith("|")}
+    assert columns == {8, 5}
+    tex = (tmp_path / "report" / "table1.tex").read_text()
+    assert tex.count("&") == 5 * tex.count(r" \\") - 5 * tex.count("multicolumn")
+
+
+def test_command_prints_one_sentence_for_a_damaged_file(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "results", "(10,1)-BD_4", "bdip", 1, 0.97)
+    (folder / "run.json").write_text("{")
+    command = [sys.executable, "-m", "analysis.table1", "--results", str(tmp_path / "results")]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "report")], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "report").exists()
