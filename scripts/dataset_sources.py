@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from scripts.errors import disk_is_full
+
 # Seconds that a server may take to answer, and between any two parts of a file.
 _HTTP_TIMEOUT = 4
 # Seconds that a package manager may take for a download of some ten megabytes.
@@ -255,7 +257,7 @@ def _run(command: list[str], folder: Path, stdout: io.BufferedIOBase | None = No
         raise Unavailable(f"{shown} took more than {_PACKAGE_TIMEOUT} s") from error
     if done.returncode == 0:
         return
-    if shutil.disk_usage(folder).free < 1 << 20:
+    if disk_is_full(folder):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
     said = [line for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
     raise Unavailable(f"{shown} failed: {said[-1].strip() if said else done.returncode}")

@@ -2,8 +2,10 @@
 
 import errno
 import os
+import shutil
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 
@@ -23,6 +25,14 @@ def describe_os_error(error: OSError) -> str:
         return f"no permission to write or read here{where}; change its owner or its mode"
     reason = error.strerror or str(error) or type(error).__name__
     return f"{reason[:1].lower()}{reason[1:]}{where}"
+
+
+def disk_is_full(folder: Path) -> bool:
+    """Tell whether next to nothing is free where `folder` lies.
+
+    For programs and libraries that, when they fail, do not say that this was the reason.
+    """
+    return shutil.disk_usage(folder).free < 1 << 20
 
 
 def run_main(main: Callable[[], int | None]) -> NoReturn:

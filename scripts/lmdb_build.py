@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import lmdb
 from caffe.proto import caffe_pb2
 from google.protobuf.message import DecodeError
 
-from scripts.errors import UserError
+from scripts.errors import UserError, disk_is_full
 
 _IMAGES_MAGIC = 2051
 _LABELS_MAGIC = 2049
@@ -58,7 +59,7 @@ def write(folder: Path, records: Iterator[tuple[bytes, bytes]], size_hint: int) 
 
     `size_hint`: the bytes of all keys and values together, at most; the room that LMDB sets aside
     in the address space follows from it, the file takes only what is used.
-    OSError when the disk is full or cannot be written.
+    OSError when the disk is full or cannot be written; ValueError for keys out of order.
     """
     folder.mkdir()
     digest = hashlib.sha256()
@@ -71,7 +72,8 @@ def write(folder: Path, records: Iterator[tuple[bytes, bytes]], size_hint: int) 
             environment.begin(write=True) as transaction,  # one commit, flushed when it returns
         ):
             for key, value in records:
-                transaction.put(key, value, append=True)
+                if not transaction.put(key, value, append=True):
+                    raise ValueError(f"the key {key!r} does not come after the one before it")
                 digest.update(key)
                 digest.update(value)
                 count += 1
@@ -81,15 +83,16 @@ def write(folder: Path, records: Iterator[tuple[bytes, bytes]], size_hint: int) 
 
 
 def _as_os_error(error: lmdb.Error, folder: Path) -> OSError:
-    """Give LMDB's errors their system error number, which it only has in its text."""
-    for code in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EIO):
-        if _strerror(code) in str(error):
-            return OSError(code, _strerror(code), str(folder))
+    """Give LMDB's errors their system error number, which it only has in its text.
+
+    LMDB calls it an input/output error when the disk took only a part of what it wrote.
+    """
+    for code in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+        if os.strerror(code) in str(error):
+            return OSError(code, os.strerror(code), str(folder))
+    if os.strerror(errno.EIO) in str(error) and disk_is_full(folder):
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
     return OSError(errno.EIO, str(error), str(folder))
-
-
-def _strerror(code: int) -> str:
-    return OSError(code, "").strerror or ""
 
 
 def inspect(folder: Path) -> tuple[int, tuple[int, int, int] | None]:

@@ -137,6 +137,19 @@ def test_the_map_has_room_for_records_of_any_size(size, tmp_path):
     assert records(tmp_path / "db") == values
 
 
+def test_records_out_of_order_are_not_dropped_in_silence(tmp_path):
+    unsorted = iter([(b"2", b""), (b"1", b"")])
+    with pytest.raises(ValueError, match="b'1' does not come after"):
+        lmdb_build.write(tmp_path / "db", unsorted, 10)
+
+
+def test_lmdbs_other_errors_are_not_taken_for_a_full_disk(tmp_path):
+    too_long = iter([(b"k" * 600, b"")])
+    with pytest.raises(OSError, match="MDB_BAD_VALSIZE") as error:
+        lmdb_build.write(tmp_path / "db", too_long, 600)
+    assert error.value.errno == errno.EIO
+
+
 @pytest.mark.parametrize(
     ("images", "labels"),
     [

@@ -414,7 +414,7 @@ def test_blocks_are_not_checked_where_the_shape_cannot_be_told(users):
     [
         ("blocks: 2", "blocks: 3", "net.prototxt: layer 'ip' .* its inputs K = 20; 1, 2 would"),
         ("blocks: 2", "blocks: 0", "layer 'ip' .* blocks: 0; write a number from 1"),
-        ("blocks: 2", "blocks: -1", "net.prototxt, line 5: "),
+        ("blocks: 2", "blocks: -1", "layer 'ip' .* blocks: -1; write a number from 1"),
         ("blocks: 2", "blcks: 2", 'net.prototxt, line 5: .* no field named "blcks"'),
         ("blocks: 2", "blocks: 2 shuffle: ALWAYS", "net.prototxt, line 5: .*ALWAYS"),
         ("blocks: 2", "shuffle: FIXED", "shuffle: FIXED, but only one block"),
@@ -435,7 +435,7 @@ def test_blocks_are_not_checked_where_the_shape_cannot_be_told(users):
             'top: "label" transform_param { mean_file: "mean.binaryproto" }\n',
             "there is no mean_file mean.binaryproto",
         ),
-        ("layer {", "layers {", "net.prototxt, line 3: "),
+        ("layer {", "layers {", "net.prototxt, line 2: "),
         (USERS_NET, "", "net.prototxt: the net has no layers"),
         (USERS_NET, 'layers { name: "old" }', "upgrade_net_proto_text"),
     ],
