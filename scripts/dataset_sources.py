@@ -34,6 +34,10 @@ class Unavailable(Exception):
     """This source does not have the file; the text says why, as a half sentence."""
 
 
+class Damaged(Unavailable):
+    """This source has the file, but it cannot be decompressed."""
+
+
 class Source(Protocol):
     """Something that may have a data set's files."""
 
@@ -42,7 +46,7 @@ class Source(Protocol):
         """What messages and manifests call it."""
 
     def fetch(self, file: str, size: int) -> bytes:
-        """Return the decompressed content of `file`, or Unavailable.
+        """Return the decompressed content of `file`; Unavailable, Damaged where there is none.
 
         Reading stops after `size` + 1 bytes: that is enough to see that a file is too long.
         """
@@ -166,7 +170,7 @@ def _content(stream: io.BufferedIOBase, size: int) -> bytes:
         with gzip.open(stream) as decompressed:
             return decompressed.read(size + 1)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise Unavailable(f"the file is damaged and cannot be decompressed ({error})") from error
+        raise Damaged(f"it cannot be decompressed ({error})") from error
 
 
 def _download(package: Package, scratch: Path) -> Path:

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from scripts import lmdb_build
-from scripts.dataset_sources import Source, Unavailable, sources
+from scripts.dataset_sources import Damaged, Source, Unavailable, sources
 from scripts.dataset_table import TABLE, Dataset, File
 from scripts.errors import UserError, run_main
 from scripts.files import read_json, sha256_file, write_json
@@ -193,10 +193,13 @@ def _fetch(file: File, tried: list[Source], dataset_name: str) -> tuple[bytes, s
     for source in tried:
         try:
             content = source.fetch(file.name, file.size)
+        except Damaged as error:
+            wrong = f"expected sha256 {file.sha256}, got what is no whole file: {error}"
         except Unavailable as error:
             reasons.append(f"{source.name}: {error}")
             continue
-        wrong = _difference(file, content)
+        else:
+            wrong = _difference(file, content)
         if wrong is None:
             return content, source.name
         reasons.append(f"{source.name}: {wrong}")

@@ -244,12 +244,16 @@ def test_damaged_files_are_refused_and_the_next_source_is_used(
         assert len(records(tmp_path / f"data/tiny/{split}_lmdb")) == count
 
 
-def test_cut_and_missing_downloads_go_to_the_next_address(tiny, tmp_path, serve, gzipped):
+def test_cut_and_missing_downloads_go_to_the_next_address(tiny, tmp_path, serve, gzipped, capsys):
     cut = {name: data[: len(data) // 2] for name, data in gzipped.items()}
     del cut[f"{IMAGES['train']}.gz"]
     bad, good = serve(cut), serve(gzipped)
     tiny(addresses=(bad.address, good.address))
     assert datasets.ensure("tiny", None, tmp_path / "data").source == good.address
+    said = capsys.readouterr().out
+    expected = TABLE["tiny"].splits["train"].labels.sha256
+    assert f"refused {LABELS['train']} from {bad.address}: expected sha256 {expected}, got" in said
+    assert said.count("cannot be decompressed") == 3
 
 
 def test_a_host_that_cannot_be_reached_is_asked_once(tiny, tmp_path, serve, gzipped, monkeypatch):
