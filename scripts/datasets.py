@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from scripts import lmdb_build
 from scripts.dataset_sources import Damaged, Source, Unavailable, sources
 from scripts.dataset_table import TABLE, Dataset, File
 from scripts.errors import UserError, run_main
@@ -154,6 +153,9 @@ def _files(entry: Dataset) -> Iterator[File]:
 
 def _build(name: str, entry: Dataset, mirror: Path | None, building: Path) -> Manifest:
     """Fetch the files and write the LMDBs and the manifest into the folder `building`."""
+    # Brings Caffe along, which takes a second: checking what is there does without.
+    from scripts import lmdb_build
+
     scratch = building / "packages"
     scratch.mkdir()
     tried = list(sources(name, mirror, entry.addresses, entry.packages, scratch))
