@@ -1,0 +1,83 @@
+# The face of the project: verbs. What depends on what behind `make reproduce` is scripts/Snakefile.
+# `make` alone lists the targets (lines with ##) and the settings (lines with #:).
+SHELL := /bin/bash
+
+DEVICE  ?= cpu#: cpu, gpu or gpu:N
+SEEDS   ?= 3#: runs of each configuration, with seeds 1 ... SEEDS
+JOBS    ?= $(shell nproc)#: runs side by side, one thread each
+NET     ?= lenet#: network to train (make train): a folder of prototxt/
+DATASET ?= mnist#: data set to train it on (make train)
+CONFIG  ?= (10,1)-BD_4#: blocks of the inner product layers (make train)
+METHOD  ?= bdip#: bdip, shuffle or shuffle_per_pass (make train)
+SEED    ?= 1#: of weights and shuffles (make train)
+SOLVER  ?=#: a solver prototxt of your own, in place of NET, CONFIG and METHOD (make train)
+MIRROR  ?=#: a folder with the data sets' official files (make data)
+CUDA    ?= $(if $(filter gpu%,$(DEVICE)),1,)#: 1 builds Caffe with CUDA (DEVICE=gpu does that too)
+CUDA_ARCH ?=#: GPU architectures, as 80;90 (default: the card here, else 75)
+CAFFE_TARBALL ?=#: an archive of Caffe's source (default: downloaded)
+CAFFE_SRC ?=#: a Caffe tree of your own (make overlay)
+export CUDA_ARCH CAFFE_TARBALL
+
+python  := build/venv/bin/python
+flavour := $(if $(CUDA),cuda,cpu)
+# What the C++ tests of `make test` are compiled from: ours, and Caffe's own of what we touch.
+export CAFFE_TESTS := block_inner_product_layer,exact_resume,inner_product_layer,data_layer,hdf5data_layer,hdf5_output_layer,gradient_based_solver,solver,solver_factory,net,io,protobuf,im2col_kernel,platform
+mirror  := $(if $(MIRROR),--mirror '$(MIRROR)')
+run_all := $(python) -m scripts.workflow
+settings := --seeds $(SEEDS) --jobs $(JOBS) --device '$(DEVICE)'
+
+.PHONY: help caffe data test test-caffe train table1 report quick reproduce plan overlay clean
+help:
+	@echo "Targets:"
+	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
+	@echo "Settings (make reproduce SEEDS=1 JOBS=4):"
+	@sed -nE 's/^([A-Z_]+) *\?= ?(.*)#: (.*)/  \1|\2|\3/p' Makefile | sed 's/|$$[^|]*|/||/' | column -t -s '|'
+
+caffe: ## Caffe with the layer: build/bin/caffe and build/venv/bin/python -c 'import caffe'
+	@scripts/build/build_caffe.sh $(flavour)
+
+data: caffe ## MNIST and Fashion-MNIST as LMDB, digests checked
+	@$(python) -m scripts.datasets mnist fashion-mnist $(mirror)
+
+train: caffe ## one run: NET, DATASET, CONFIG, METHOD, SEED, or a SOLVER of your own
+ifeq ($(SOLVER),)
+	@$(python) -m scripts.datasets '$(DATASET)' $(mirror)
+	@$(python) -m scripts.train --net '$(NET)' --dataset '$(DATASET)' --config '$(CONFIG)' --method '$(METHOD)' \
+	  --seed '$(SEED)' --device '$(DEVICE)'
+else
+	@$(python) -m scripts.train --solver '$(SOLVER)' --seed '$(SEED)' --device '$(DEVICE)'
+endif
+
+quick: caffe ## a first look in a quarter of an hour: one seed, first rows of Table 1
+	@$(run_all) quick $(settings) $(mirror)
+
+reproduce: caffe ## everything, resumable: data, runs, tables, report
+	@$(run_all) reproduce $(settings) $(mirror)
+
+plan: ## what is there, what reproduce would run, and about how long
+	@scripts/build/python_packages.sh
+	@$(run_all) plan $(settings) $(mirror)
+
+table1: ## report/table1.csv, .md and .tex from the results that are there
+	@scripts/build/python_packages.sh
+	@$(python) -m analysis.table1
+
+report: ## report/index.html from the results that are there
+	@scripts/build/python_packages.sh
+	@$(python) -m analysis.report
+
+test: data ## C++ tests of what we add and touch, then pytest
+	@scripts/build/build_caffe.sh $(flavour) test.testbin
+	@scripts/build/run_caffe_tests.sh $(flavour)
+	@$(python) -m pytest tests
+
+test-caffe: ## all of Caffe's own tests
+	@CAFFE_TESTS= scripts/build/build_caffe.sh $(flavour) test.testbin
+	@scripts/build/run_caffe_tests.sh $(flavour)
+
+overlay: ## puts the layer into a Caffe of your own: CAFFE_SRC=path
+	@[ -n '$(CAFFE_SRC)' ] || { echo "error: name your Caffe: make overlay CAFFE_SRC=path" >&2; exit 1; }
+	@/usr/bin/python3 scripts/build/caffe_source.py overlay '$(CAFFE_SRC)'
+
+clean: ## removes what was built (build/); data, results and report stay
+	rm -rf build

@@ -1,0 +1,83 @@
+#!/bin/bash
+# Builds Caffe with our layers: build/caffe (patched source) -> build/<flavour>/, and points
+# build/bin, build/python and the virtual environment's `import caffe` at that flavour.
+#
+#   build_caffe.sh cpu|cuda [target...]
+#
+# Without targets the library, the tools and pycaffe are built and linked up; with targets (test.testbin)
+# only those are built. Settings from the environment: CAFFE_TARBALL (an archive of the commit), CUDA_ARCH
+# (CMake's CMAKE_CUDA_ARCHITECTURES), CAFFE_TESTS (test files to compile, "" for all of Caffe's).
+set -euo pipefail
+
+flavour=$1
+shift
+root=$(cd "$(dirname "$0")/../.." && pwd)
+here=$root/scripts/build
+tree=$root/build/$flavour
+mkdir -p "$tree"
+
+"$here/system_packages.sh"
+"$here/python_packages.sh"
+# One build at a time: two would write the same objects.
+exec 9>"$root/build/lock"
+if ! flock -n 9; then
+  echo "Waiting for another build of Caffe to end"
+  flock 9
+fi
+/usr/bin/python3 "$here/caffe_source.py" build ${CAFFE_TARBALL:+--tarball "$CAFFE_TARBALL"}
+
+options=(
+  -DCMAKE_BUILD_TYPE=Release
+  -DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache
+  -DCMAKE_INSTALL_PREFIX="$tree/install" -DCMAKE_INSTALL_MESSAGE=NEVER
+  -DBLAS=Open -DUSE_OPENCV=OFF -DUSE_LEVELDB=OFF -DBUILD_docs=OFF
+  -Dpython_version=3 -DPYTHON_EXECUTABLE="$root/build/venv/bin/python"
+  -DBUILD_only_tests="${CAFFE_TESTS-}"
+)
+case $flavour in
+  cpu)
+    options+=(-DCPU_ONLY=ON)
+    ;;
+  cuda)
+    toolkit=$("$here/cuda_toolkit.sh")
+    if [ -z "${CUDA_ARCH:-}" ]; then
+      # The card in this machine; without one, code for sm_75 and PTX that newer ones compile at first use.
+      CUDA_ARCH=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -n 1 | tr -d '.' || true)
+      CUDA_ARCH=${CUDA_ARCH:-75}
+    fi
+    options+=(
+      -DUSE_CUDNN=OFF -DCMAKE_CUDA_COMPILER="$toolkit/bin/nvcc" -DCUDAToolkit_ROOT="$toolkit"
+      -DCMAKE_CUDA_COMPILER_LAUNCHER=ccache -DCMAKE_CUDA_ARCHITECTURES="$CUDA_ARCH"
+    )
+    ;;
+  *)
+    echo "error: the flavours are cpu and cuda, not $flavour" >&2
+    exit 1
+    ;;
+esac
+
+log=$tree/build.log
+step() {
+  if ! "$@" >"$log" 2>&1; then
+    tail -n 25 "$log" >&2
+    echo "error: building Caffe failed; the whole output is in $log" >&2
+    exit 1
+  fi
+}
+step cmake -S "$root/build/caffe" -B "$tree" -G Ninja "${options[@]}"
+if [ $# -gt 0 ]; then
+  step ninja -C "$tree" "$@"
+  exit
+fi
+pending=$(ninja -C "$tree" -n | grep -oE '^\[[0-9]+/[0-9]+\]' | tail -n 1 | tr -d '[]' | cut -d/ -f2 || true)
+if [ "${pending:-0}" -gt 20 ]; then
+  echo "Building Caffe ($flavour), $pending steps: some minutes the first time"
+fi
+step ninja -C "$tree" install
+
+mkdir -p "$root/build/bin"
+for tool in caffe; do
+  ln -sfn "../$flavour/install/bin/$tool" "$root/build/bin/$tool"
+done
+ln -sfn "$flavour/install/python" "$root/build/python"
+echo "$flavour" >"$root/build/flavour"
