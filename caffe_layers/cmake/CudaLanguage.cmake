@@ -18,14 +18,21 @@ set(HAVE_CUDA TRUE)
 set(CUDA_VERSION ${CUDAToolkit_VERSION})
 message(STATUS "CUDA ${CUDA_VERSION}, architectures ${CMAKE_CUDA_ARCHITECTURES}")
 
-# The libraries' paths, not the targets CUDA::cudart etc.: Caffe exports its
-# link line to projects which would not have those targets.
-list(APPEND Caffe_INCLUDE_DIRS PUBLIC ${CUDAToolkit_INCLUDE_DIRS})
+# Paths, not the targets CUDA::cublas etc.: Caffe exports its link line to
+# projects which would not have those targets. CUDAToolkit_ROOT comes first, for
+# a toolkit whose libraries lie elsewhere than its compiler.
+find_path(CUDA_LIBRARIES_INCLUDE cublas_v2.h
+    HINTS ${CUDAToolkit_ROOT}/include ${CUDAToolkit_INCLUDE_DIRS})
+list(APPEND Caffe_INCLUDE_DIRS PUBLIC
+    ${CUDAToolkit_INCLUDE_DIRS} ${CUDA_LIBRARIES_INCLUDE})
 foreach(lib cudart curand cublas)
-  if(NOT CUDA_${lib}_LIBRARY)
-    message(FATAL_ERROR "The CUDA toolkit has no ${lib} library: set CUDAToolkit_ROOT.")
+  find_library(CUDA_${lib}_PATH ${lib}
+      HINTS ${CUDAToolkit_ROOT}/lib64 ${CUDAToolkit_LIBRARY_DIR})
+  if(NOT CUDA_LIBRARIES_INCLUDE OR NOT CUDA_${lib}_PATH)
+    message(FATAL_ERROR
+        "The CUDA toolkit has no ${lib} library: set CUDAToolkit_ROOT.")
   endif()
-  list(APPEND Caffe_LINKER_LIBS PUBLIC ${CUDA_${lib}_LIBRARY})
+  list(APPEND Caffe_LINKER_LIBS PUBLIC ${CUDA_${lib}_PATH})
 endforeach()
 
 # Warnings of nvcc's front end that boost, glog and gtest provoke.

@@ -47,7 +47,7 @@ case $flavour in
     fi
     options+=(
       -DUSE_CUDNN=OFF -DCMAKE_CUDA_COMPILER="$toolkit/bin/nvcc" -DCUDAToolkit_ROOT="$toolkit"
-      -DCMAKE_CUDA_COMPILER_LAUNCHER=ccache -DCMAKE_CUDA_ARCHITECTURES="$CUDA_ARCH"
+      -DCMAKE_CUDA_COMPILER_LAUNCHER=ccache -DCMAKE_POLICY_DEFAULT_CMP0074=NEW -DCMAKE_CUDA_ARCHITECTURES="$CUDA_ARCH"
     )
     ;;
   *)
