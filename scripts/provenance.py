@@ -121,15 +121,9 @@ def _cpu_name() -> str:
 
 def versions() -> dict[str, str]:
     """Versions of what computes, without the BLAS, which only the worker can ask."""
-    upstream = [path for path in overlay_files() if path.name.startswith("upstream")]
-    commits = [
-        word
-        for path in upstream
-        for word in path.read_text(encoding="utf-8").replace('"', " ").replace("=", " ").split()
-        if len(word) == 40 and set(word) <= set("0123456789abcdef")
-    ]
+    upstream = json.loads((OVERLAY / "upstream.json").read_text(encoding="utf-8"))
     return {
-        "caffe_upstream": commits[0] if commits else "unknown",
+        "caffe_upstream": upstream["commit"],
         "overlay": program_digest(),
         "python": platform.python_version(),
         "numpy": metadata.version("numpy"),

@@ -7,7 +7,6 @@ differs, the snapshot does not exist. The two newest are kept.
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,9 +37,6 @@ class Snapshots:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.folder.mkdir(exist_ok=True)
-        # As Caffe's snapshot_prefix. The state names its model's file by this path, so it is
-        # relative where it can be: the project's folder may then be moved between two sessions.
-        self.prefix = Path(os.path.relpath(folder / "snapshot"))
         self._newest = -1
 
     def _markers(self) -> list[tuple[int, Path]]:

@@ -66,7 +66,7 @@ def prepare(spec: RunSpec, device: tuple[str, int], data: dict[str, Any] | None 
     from scripts import data_digests, networks
 
     if spec.solver_file is not None:
-        solver, net = networks.load_solver(spec.solver_file)
+        solver, net = networks.load_solver(spec.solver_file, spec.seed)
         data = data or data_digests.of_net(net)
     else:
         config = parse_config(str(spec.config))
@@ -207,20 +207,33 @@ class Signals:
             self.worker.send_signal(signal.SIGTERM)
 
 
+def from_root(path: Path) -> str:
+    """`path` counted from the project's folder where it lies in it, which the worker starts in.
+
+    The project's folder may then be moved, with its runs half done or finished.
+    """
+    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
+
+
 def write_run_files(prepared: Prepared, folder: Path) -> None:
     """Write what the worker is given: run.json, solver.prototxt, net.prototxt."""
     from google.protobuf import text_format
 
     spec, (mode, number) = prepared.spec, prepared.device
     net_path = folder / "net.prototxt"
+    net = type(prepared.net)()
+    net.CopyFrom(prepared.net)
+    for layer in net.layer:
+        if layer.data_param.source:
+            layer.data_param.source = from_root(Path(layer.data_param.source))
     solver = type(prepared.solver)()
     solver.CopyFrom(prepared.solver)
-    solver.net = os.path.relpath(net_path, ROOT)
-    solver.snapshot_prefix = os.path.relpath(folder / "state" / "snapshot", ROOT)
+    solver.net = from_root(net_path)
+    solver.snapshot_prefix = from_root(folder / "state" / "snapshot")
     solver.random_seed = spec.seed
     solver.solver_mode = solver.GPU if mode == "gpu" else solver.CPU
     solver.device_id = number
-    net_text = text_format.MessageToString(prepared.net)
+    net_text = text_format.MessageToString(net)
     solver_text = text_format.MessageToString(solver)
     commit, dirty = provenance.commit()
     before = files.read_json(folder / "run.json") or {}
@@ -231,7 +244,7 @@ def write_run_files(prepared: Prepared, folder: Path) -> None:
         "config": spec.config,
         "method": spec.method,
         "seed": spec.seed,
-        "solver_file": None if spec.solver_file is None else str(spec.solver_file),
+        "solver_file": None if spec.solver_file is None else from_root(spec.solver_file),
         "state": "running",
         "iteration": before.get("iteration", 0),
         "max_iter": solver.max_iter,

@@ -145,7 +145,6 @@ class Training:
         given.CopyFrom(self.parameter)
         for field in ("display", "snapshot", "debug_info", "snapshot_format", "snapshot_diff"):
             given.ClearField(field)
-        given.snapshot_prefix = str(self.snapshots.prefix)
         given.test_initialization = False
         if given.test_iter:
             given.test_interval = NEVER

@@ -33,12 +33,23 @@ from scripts.processes import die_with_parent
 from scripts.runs import RunSpec
 from scripts.train import duration, prepare, require_caffe
 
+Process = subprocess.Popen[bytes]
+
 SNAKEFILE = ROOT / "scripts" / "Snakefile"
 LINE_SECONDS = 10.0
 POLL_SECONDS = 0.5
 STOP_SECONDS = 120.0  # for the runs to save their snapshots, before they are killed
 
-REPORT = (["-m", "analysis.table1"], ["-m", "analysis.report"])
+
+def report_folder(results: Path) -> Path:
+    """Where table and page for `results` go: report/, or beside results that lie elsewhere."""
+    return ROOT / "report" if results == RESULTS else results / "report"
+
+
+def report_commands(results: Path) -> list[list[str]]:
+    """Arguments of Python for each command that makes table and page from `results`."""
+    options = ["--results", str(results), "--out", str(report_folder(results))]
+    return [["-m", module, *options] for module in ("analysis.table1", "analysis.report")]
 
 
 # -- what is there, what is left --------------------------------------------------------------
@@ -203,7 +214,7 @@ def write_config(
     return path
 
 
-def start_snakemake(results: Path, config: Path, jobs: int, more: list[str]) -> subprocess.Popen:
+def start_snakemake(results: Path, config: Path, jobs: int, more: Sequence[str]) -> Process:
     """Start Snakemake in a session of its own: a ctrl-C on the terminal is for us to pass on."""
     command = [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE)),
@@ -222,7 +233,7 @@ def start_snakemake(results: Path, config: Path, jobs: int, more: list[str]) -> 
             stderr=subprocess.STDOUT,
             start_new_session=True,
             # safe here: this process has one thread
-            preexec_fn=partial(die_with_parent, signal.SIGKILL, os.getpid()),  # noqa: PLW1509
+            preexec_fn=partial(die_with_parent, signal.SIGKILL, os.getpid()),
         )
 
 
@@ -244,7 +255,7 @@ class Report:
     def __init__(self, command: str, results: Path) -> None:
         self.command = command
         self.log = results / ".logs" / "report.log"
-        self.process: subprocess.Popen | None = None
+        self.process: Process | None = None
         self.shown = 0
 
     def refresh(self, done: int) -> None:
@@ -262,7 +273,7 @@ class Report:
 
 
 def watch(
-    snakemake: subprocess.Popen,
+    snakemake: Process,
     specs: Sequence[RunSpec],
     results: Path,
     jobs: int,
@@ -318,9 +329,9 @@ def execute(
     results: Path,
     device: str,
     jobs: int,
+    report: Sequence[Sequence[str]],
     mirror: Path | None = None,
-    report: Sequence[Sequence[str]] = REPORT,
-    more: list[str] | None = None,
+    more: Sequence[str] = (),
 ) -> int:
     """Bring all runs to their end and make the report; returns the exit code.
 
@@ -336,7 +347,7 @@ def execute(
         command = " && ".join(shlex.join([sys.executable, *part]) for part in report)
         config = write_config(specs, results, device, mirror, command)
         refresher = Report(command, results)
-        snakemake = start_snakemake(results, config, jobs, more or [])
+        snakemake = start_snakemake(results, config, jobs, more)
         code = watch(snakemake, specs, results, jobs, stop, refresher)
         items = standings(specs, results)
         if stop.received is not None:
@@ -430,8 +441,13 @@ def main() -> int:
     if arguments.what == "plan":
         print_plan(specs, results, arguments.device, arguments.jobs)
         return 0
+    mirror = None if arguments.mirror is None else arguments.mirror.resolve()
+    report = report_commands(results)
     more = shlex.split(arguments.snakemake)
-    return execute(specs, results, arguments.device, arguments.jobs, arguments.mirror, REPORT, more)
+    code = execute(specs, results, arguments.device, arguments.jobs, report, mirror, more)
+    if code == 0:
+        print(f"table and page: {report_folder(results)}")
+    return code
 
 
 if __name__ == "__main__":
