@@ -1,0 +1,67 @@
+#!/bin/bash
+# Runs the GPU tests that build.sh built, on the CPU; or compiles .cu files with nvcc, to see what only
+# nvcc checks.
+#
+#   run.sh tests SOURCE BUILD [forward|reversed]   the GPU tests in BUILD/test.testbin, in one process,
+#                                                  threads and blocks in this order (forward)
+#   run.sh ptx SOURCE BUILD FILE...                nvcc -ptx over these .cu files; says so and ends well
+#                                                  where there is no nvcc
+#   run.sh all SOURCE BUILD                        both orders and ptx over every .cu file of SOURCE
+#
+# SOURCE  the patched Caffe tree      BUILD  where build.sh built it
+set -euo pipefail
+if [ $# -lt 3 ]; then
+  sed -n '2,/^set/{s/^# \{0,1\}//p}' "$0" >&2
+  exit 2
+fi
+here=$(cd "$(dirname "$0")" && pwd)
+mode=$1
+source=$(cd "$2" && pwd)
+build=$(cd "$3" && pwd)
+shift 3
+export OPENBLAS_NUM_THREADS=1
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+tests() {
+  # Tests typed by {float, double} x {CPU, GPU}: /2 and /3 are the GPU's.
+  local gpu='*/2.*:*/3.*:*GPU*:Im2colKernelTest*:InternalThreadTest*:CommonTest.TestBrewMode:PlatformTest*'
+  # They demand that a dropout of half of 12 (or so) values leaves at least one and drops at least one, of
+  # whatever numbers cuRAND happens to draw; with other numbers than cuRAND's they may fail, and say nothing.
+  local luck='MaxPoolingDropoutTest/2.TestBackward:MaxPoolingDropoutTest/3.TestBackward'
+  echo "GPU tests on the CUDA double, threads and blocks $1 (without $luck, which want a lucky draw)"
+  (cd "$source" && TMPDIR=$scratch GLOG_log_dir=$scratch GLOG_minloglevel=2 CUDA_HOST_ORDER=$1 \
+    "$build/test.testbin" --gtest_filter="$gpu-$luck" >"$scratch/out" 2>"$scratch/err") || {
+    local status=$?
+    grep -E '^\[  FAILED|Failure|^cuda_host' -A 4 "$scratch/out" | head -n 60 >&2 || true
+    tail -n 20 "$scratch/out" "$scratch/err" >&2
+    exit "$status"
+  }
+  tail -n 3 "$scratch/out"
+}
+
+ptx() {
+  local nvcc file
+  nvcc=$(command -v nvcc || ls /usr/local/cuda/bin/nvcc 2>/dev/null || true)
+  if [ -z "$nvcc" ]; then
+    echo "No nvcc here: nvcc -ptx over $# .cu files is left out"
+    return
+  fi
+  # NVIDIA's own runtime headers; cuBLAS's and cuRAND's are the double's, since a toolkit may lack them.
+  printf '%s\0' "$@" | nice -n 10 xargs -0 -P "${BUILD_JOBS:-$(nproc)}" -I '{}' \
+    "$nvcc" -ptx -std=c++17 -w -Xcompiler -w -DUSE_LMDB -DUSE_HDF5 -I "$here/include/libraries" \
+    -I "$source/include" -I "$source/src" -I "$build/proto" -I /usr/include/hdf5/serial -o /dev/null '{}'
+  echo "nvcc -ptx takes all of $# .cu files"
+}
+
+case $mode in
+  tests) tests "${1:-forward}" ;;
+  ptx) ptx "$@" ;;
+  all)
+    tests forward
+    tests reversed
+    mapfile -t files < <(find "$source/src/caffe" -name '*.cu' ! -name 'cudnn_*' | sort)
+    ptx "${files[@]}"
+    ;;
+  *) echo "error: $mode is none of tests, ptx and all" >&2; exit 2 ;;
+esac
