@@ -8,7 +8,7 @@ from collections.abc import Callable
 from statistics import median
 
 from analysis import methods
-from analysis.results import Run
+from analysis.results import Key, Run
 
 UNKNOWN = "not recorded"
 DIGEST = re.compile(r"\b[0-9a-f]{40,}\b")
@@ -108,22 +108,24 @@ def facts(runs: list[Run]) -> list[tuple[str, str]]:
     return told
 
 
+CSV_FIELDS = (
+    *("source", *Key._fields, "seed", "state", "iteration", "max_iter", "test_accuracy_percent"),
+    *("device", "commit", "versions"),
+    *("wall_seconds", "iterations_per_second", "started", "finished"),
+)
+
+
 def csv_text(runs: list[Run]) -> str:
     """One row per run, whatever its state."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(
-        ["source", "net", "dataset", "config", "method", "solver_file", "seed", "state"]
-        + ["iteration", "max_iter", "test_accuracy_percent", "wall_seconds"]
-        + ["iterations_per_second", "device", "commit", "versions", "started", "finished"]
-    )
+    writer.writerow(CSV_FIELDS)
     for run in runs:
         record = run.record
         accuracy = "" if run.accuracy is None else f"{run.accuracy:.6g}"
-        writer.writerow(
-            [run.source, *(part or "" for part in run.key), run.seed, run.state]
-            + [run.iteration, run.max_iter, accuracy, record.get("wall_seconds")]
-            + [record.get("iterations_per_second"), device_text(run), commit_text(run)]
-            + [versions_text(run), record.get("started"), record.get("finished")]
-        )
+        what = (run.source, *(part or "" for part in run.key), run.seed)
+        reached = (run.state, run.iteration, run.max_iter, accuracy)
+        how = (device_text(run), commit_text(run), versions_text(run))
+        times = [record.get(name) for name in CSV_FIELDS[-4:]]
+        writer.writerow([*what, *reached, *how, *times])
     return stream.getvalue()

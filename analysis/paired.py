@@ -119,25 +119,28 @@ def comparisons(results: Results, rows: list[Row]) -> list[Comparison]:
     return found
 
 
+CSV_FIELDS = (
+    *("net", "dataset", "config", "first", "second", "source", "n_seeds", "seeds"),
+    *("differences_points", "mean_points", "sd_points", "low_95", "high_95", "paper_points"),
+    "words",
+)
+
+
 def csv_text(found: list[Comparison]) -> str:
     """One row per pair; the seeds' differences in points, in the order of `seeds`."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(
-        ["net", "dataset", "config", "first", "second", "source", "n_seeds", "seeds"]
-        + ["differences_points", "mean_points", "sd_points", "low_95", "high_95"]
-        + ["paper_points", "words"]
-    )
+    writer.writerow(CSV_FIELDS)
     for pair in found:
         key = pair.first.key
         low, high = pair.interval or (None, None)
         numbers = [pair.mean, pair.sd, low, high, pair.printed]
-        mean, sd, low, high, printed = ("" if x is None else f"{x:.6g}" for x in numbers)
+        second = pair.second.key
+        other = "dense" if methods.is_dense(second.config) else second.method
+        seeds = " ".join(str(seed) for seed in pair.by_seed)
+        values = " ".join(f"{value:.6g}" for value in pair.by_seed.values())
+        told = ("" if number is None else f"{number:.6g}" for number in numbers)
         writer.writerow(
-            [key.net, key.dataset, key.config, key.method]
-            + ["dense" if methods.is_dense(pair.second.key.config) else pair.second.key.method]
-            + [pair.source, pair.n, " ".join(map(str, pair.by_seed))]
-            + [" ".join(f"{value:.6g}" for value in pair.by_seed.values())]
-            + [mean, sd, low, high, printed, pair.words]
+            [*key[:4], other, pair.source, pair.n, seeds, values, *told, pair.words],
         )
     return stream.getvalue()

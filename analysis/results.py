@@ -211,10 +211,18 @@ def read_run(folder: Path, base: Path, source: str) -> Run:
     if state == "finished":
         accuracy = _final_accuracy(record, path)
         _check_end(folder / "metrics.csv", max_iter if key.net else None, accuracy)
-    elif (folder / "progress.json").exists():
-        progress_path = folder / "progress.json"
-        iteration = _require(_read_json(progress_path), "iteration", int, progress_path)
+    else:
+        iteration = _live_iteration(folder / "progress.json", iteration)
     return Run(folder, source, key, seed, state, iteration, max_iter, accuracy, record)
+
+
+def _live_iteration(path: Path, recorded: int) -> int:
+    """How far a run is now; what run.json says where there is no progress.json."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return recorded
+    return _require(_read_json(path), "iteration", int, path)
 
 
 def _final_accuracy(record: dict[str, Any], path: Path) -> float | None:

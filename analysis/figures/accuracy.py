@@ -149,10 +149,8 @@ def curves_csv(curves: list[Curve]) -> str:
         key, summary = curve.row.key, curve.summary
         for iteration, mean, sd in zip(curve.iterations, curve.mean, curve.sd, strict=True):
             spread = "" if np.isnan(sd) else f"{sd:.6g}"
-            writer.writerow(
-                [key.config, key.method, summary.source, summary.n, f"{iteration:.0f}"]
-                + [f"{mean:.6g}", spread]
-            )
+            about = (key.config, key.method, summary.source, summary.n)
+            writer.writerow([*about, f"{iteration:.0f}", f"{mean:.6g}", spread])
     return stream.getvalue()
 
 
