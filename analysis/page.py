@@ -17,8 +17,8 @@ class Html(str):
 def text(content: str) -> Html:
     """Escapes plain text.
 
-    `code` between back quotes becomes an element, an apostrophe outside code a curved one, and a
-    config such as (10,1)-BD_4 stays on one line.
+    `code` between back quotes becomes an element, an apostrophe outside code a curved one, and
+    a config such as (10,1)-BD_4 or a spread such as 98.83 ± 0.05 stays on one line.
     """
     if isinstance(content, Html):
         return content
@@ -28,6 +28,7 @@ def text(content: str) -> Html:
             parts[i] = f"<code>{part}</code>"
         else:
             part = part.replace("'", "\N{RIGHT SINGLE QUOTATION MARK}")
+            part = part.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
             parts[i] = CONFIG.sub(r'<span class="config">\g<0></span>', part)
     return Html("".join(parts))
 

@@ -66,7 +66,7 @@ class Comparison:
     def words(self) -> str:
         """What the seeds say of the sign of the difference."""
         if self.n < 2:
-            return "one seed: nothing to judge a difference by"
+            return "one seed: no spread to judge it by"
         if self.interval is None:
             return "the same difference with every seed"
         low, high = self.interval

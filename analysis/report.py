@@ -57,11 +57,7 @@ def summary_section(rows: list[Row], found: list[paired.Comparison]) -> Section:
         f"made with this project so far, and {len(filled)} of those have a result below."
     ]
     if done:
-        said.append(
-            f"Of the {count_text(len(done), 'result')} in the table, {own} "
-            f"{'is' if own == 1 else 'are'} from your own runs and {len(done) - own} from the "
-            "reference runs that come with the project."
-        )
+        said.append(source_sentence(own, len(done) - own))
         said += agreement_sentences(done)
         said += cost_sentences(found)
         evidence = shuffles.evidence(rows)
@@ -72,6 +68,13 @@ def summary_section(rows: list[Row], found: list[paired.Comparison]) -> Section:
     if unfinished:
         said.append(f"{count_text(unfinished, 'run')} not finished: {under_way(rows)}.")
     return Section("summary", "Summary", bullets(said))
+
+
+def source_sentence(own: int, reference: int) -> str:
+    """Whose runs the table shows."""
+    places = {"your own runs": own, "the reference runs that come with the project": reference}
+    given = [f"{count} from {place}" for place, count in places.items() if count]
+    return f"{count_text(own + reference, 'result')} in the table: {' and '.join(given)}."
 
 
 def under_way(rows: list[Row]) -> str:
@@ -215,7 +218,7 @@ def figure_caption(drawn: accuracy.Drawn) -> str:
         words += ", bands one standard deviation over seeds"
     if any(curve.row.cell for curve in drawn.curves):
         words += "; triangles at the right edge: the paper's final values"
-    return f"{words}. {curves}."
+    return f"{words}. Curves: {curves}."
 
 
 def figures_section(drawn: list[accuracy.Drawn]) -> Section:

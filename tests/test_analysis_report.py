@@ -87,7 +87,7 @@ def test_needs_no_network_and_no_script(made: Path) -> None:
 
 def test_says_what_is_own_and_what_is_reference(made: Path) -> None:
     text = Page(made).text
-    assert "Of the 7 results in the table, 1 is from your own runs and 6 from the reference" in text
+    assert "7 results in the table: 1 from your own runs and 6 from the reference runs" in text
     assert "98.931 seed, ownreference: 98.89 ± 0.07 (3 seeds)" in text
     assert "seed 1 running 3,200/10,000" in text
     assert "90.00" not in text
@@ -185,7 +185,7 @@ def test_paired_interval_by_hand() -> None:
     [
         ({1: 1.0, 2: 1.1, 3: 0.9}, "higher, beyond what the seeds explain"),
         ({1: -1.0, 2: -1.1, 3: -0.9}, "lower, beyond what the seeds explain"),
-        ({1: 1.0}, "one seed: nothing to judge a difference by"),
+        ({1: 1.0}, "one seed: no spread to judge it by"),
         ({1: 0.5, 2: 0.5}, "the same difference with every seed"),
     ],
 )
