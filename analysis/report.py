@@ -53,8 +53,9 @@ def summary_section(rows: list[Row], found: list[paired.Comparison]) -> Section:
     filled = {row.cell.id for row in done}
     own = sum(row.shown.source == OWN for row in done)
     said = [
-        f"The paper's Table 1 has {len(paper.table1_cells())} numbers. {len(cells)} of them can be "
-        f"made with this project so far, and {len(filled)} of those have a result below."
+        f"The paper's Table 1 has {len(paper.table1_cells())} numbers. This project can make "
+        f"{len(cells)} of them so far; {len(filled)} of these {len(cells)} "
+        f"{'has' if len(filled) == 1 else 'have'} a result below."
     ]
     if done:
         said.append(source_sentence(own, len(done) - own))
