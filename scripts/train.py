@@ -174,8 +174,8 @@ class Relay:
         return text
 
 
-def disk_is_full(folder: Path) -> bool:
-    """Whether a file of the size of a snapshot finds no room any more."""
+def lacks_room(folder: Path) -> bool:
+    """Whether a snapshot of the run in `folder` finds no room any more."""
     snapshots = [path.stat().st_size for path in (folder / "state").glob("snapshot_iter_*")]
     probe = folder / ".probe"
     try:
@@ -333,7 +333,7 @@ def train(
         return 0
     if record.get("state") == "diverged":
         raise UserError(diverged_sentence(title, record, folder))
-    if disk_is_full(folder):
+    if lacks_room(folder):
         raise UserError(
             f"the disk that holds {folder} is full: free some space, then give the same command "
             "again, it goes on from the last snapshot"

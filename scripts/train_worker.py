@@ -17,6 +17,7 @@ import resource
 import signal
 import sys
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,8 @@ class Training:
         self.stuck_since: int | None = None
         self.seconds_before = 0.0  # of earlier sessions, up to the snapshot
         self.start_iteration = 0
+        # (time, iteration) of the last calls of save_progress: half a minute
+        self.marks: deque[tuple[float, int]] = deque(maxlen=30)
 
     # -- what is kept ---------------------------------------------------------------------
 
@@ -128,6 +131,7 @@ class Training:
             print(f"note: goes on from iteration {newest.iteration}", file=sys.stderr)
         self.start_iteration = self.solver.iter
         self.started = time.monotonic()
+        self.marks.append((self.started, self.start_iteration))
 
         weights = self.folder / "weights"
         weights.mkdir(exist_ok=True)
@@ -177,15 +181,16 @@ class Training:
 
     def save_progress(self) -> None:
         """Rewrite progress.json, for whoever watches."""
-        done = self.solver.iter - self.start_iteration
-        elapsed = time.monotonic() - self.started
+        now = time.monotonic()
+        since, iteration = self.marks[0]
+        self.marks.append((now, self.solver.iter))
         accuracy = [row["test_accuracy"] for row in self.rows if row.get("test_accuracy")]
         files.write_json(
             self.folder / "progress.json",
             {
                 "iteration": self.solver.iter,
                 "max_iter": self.max_iter,
-                "rate": round(done / elapsed, 2) if elapsed > 0 else 0.0,
+                "rate": round((self.solver.iter - iteration) / (now - since), 2),
                 "updated": time.time(),
                 "test_accuracy": float(accuracy[-1]) if accuracy else None,
             },

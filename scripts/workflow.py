@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts import data_digests, experiments, files, provenance, runs
-from scripts.errors import UserError, run_main
+from scripts.errors import UserError, disk_is_full, run_main
 from scripts.paths import RESULTS, ROOT
 from scripts.processes import die_with_parent
 from scripts.runs import RunSpec
@@ -36,6 +36,7 @@ from scripts.train import duration, prepare, require_caffe
 Process = subprocess.Popen[bytes]
 
 SNAKEFILE = ROOT / "scripts" / "Snakefile"
+DATA_LOG = ROOT / "build" / "data.log"
 LINE_SECONDS = 10.0
 POLL_SECONDS = 0.5
 STOP_SECONDS = 120.0  # for the runs to save their snapshots, before they are killed
@@ -144,11 +145,16 @@ def fingerprint_of(
     return prepare(spec, device, data.get(str(spec.dataset)) or record["data"]).fingerprint
 
 
+def datasets_needed(specs: Sequence[RunSpec]) -> dict[str, bool]:
+    """{data set that the runs need: whether it is there}."""
+    names = sorted({spec.dataset for spec in specs if spec.dataset is not None})
+    return {name: data_digests.manifest_path(name).is_file() for name in names}
+
+
 def datasets_there(specs: Sequence[RunSpec]) -> dict[str, dict[str, Any]]:
     """{data set: what identifies its records} of the data sets that the runs need and have."""
-    names = sorted({spec.dataset for spec in specs if spec.dataset is not None})
-    there = [name for name in names if data_digests.manifest_path(name).is_file()]
-    return {name: data_digests.of_dataset(name) for name in there}
+    needed = datasets_needed(specs)
+    return {name: data_digests.of_dataset(name) for name, there in needed.items() if there}
 
 
 def put_stale_aside(specs: Sequence[RunSpec], results: Path, device: tuple[str, int]) -> None:
@@ -210,6 +216,7 @@ def write_config(
     path = results / ".workflow.json"
     mirror_options = [] if mirror is None else ["--mirror", str(mirror)]
     content = {"root": str(ROOT), "python": sys.executable, "mirror": mirror_options}
+    content["data_log"] = str(DATA_LOG)
     files.write_json(path, content | {"runs": table, "report": report})
     return path
 
@@ -314,10 +321,12 @@ def failure(specs: Sequence[RunSpec], results: Path) -> str:
         errors = [line for line in text.splitlines() if line.startswith("error: ")]
         if errors:
             told.append((spec, log, errors[-1].removeprefix("error: ")))
+    if not told and disk_is_full(results):
+        return f"the disk that holds {results} is full: free some space; the same command goes on"
     if not told:
         return (
             f"the workflow stopped before its end; {results / 'workflow.log'} says why, and "
-            f"{ROOT / 'build' / 'data.log'} where it was the data"
+            f"{DATA_LOG} where it was the data"
         )
     spec, log, error = told[0]
     others = f" and {len(told) - 1} more" if len(told) > 1 else ""
@@ -347,6 +356,9 @@ def execute(
         command = " && ".join(shlex.join([sys.executable, *part]) for part in report)
         config = write_config(specs, results, device, mirror, command)
         refresher = Report(command, results)
+        for name, there in datasets_needed(specs).items():
+            if not there:
+                print(f"the data set {name} is fetched first (log: {DATA_LOG})", flush=True)
         snakemake = start_snakemake(results, config, jobs, more)
         code = watch(snakemake, specs, results, jobs, stop, refresher)
         items = standings(specs, results)
@@ -401,8 +413,7 @@ def print_plan(specs: Sequence[RunSpec], results: Path, device: str, jobs: int) 
         )
         time_text = f", about {duration(item.seconds_left)}" if item.seconds_left else ""
         print(f"{item.spec.title}: {state}{where}{time_text}")
-    for name in sorted({spec.dataset for spec in specs if spec.dataset is not None}):
-        there = data_digests.manifest_path(name).is_file()
+    for name, there in datasets_needed(specs).items():
         print(f"data {name}: {'there' if there else 'to be fetched'}")
     print("\n".join(notes), end="\n" if notes else "")
     done = sum(item.state == "finished" for item in left)
