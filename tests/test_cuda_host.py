@@ -154,6 +154,34 @@ def test_rewriter_keeps_lines_and_leaves_the_rest(tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "b.hpp").exists()
 
 
+def test_rewriter_takes_back_a_header_without_launches(tmp_path: Path) -> None:
+    """A header that had a launch once is not hidden by what was made of it."""
+    header = tmp_path / "in" / "a.hpp"
+    header.parent.mkdir()
+    command = [sys.executable, HERE / "rewrite.py", tmp_path / "in", tmp_path / "out"]
+    for code, rewritten in (("f<<<1, 1>>>(x);\n", True), ("int f;\n", False)):
+        header.write_text(code)
+        assert run(command).returncode == 0
+        assert (tmp_path / "out" / "a.hpp").exists() == rewritten
+
+
+def test_nvcc_sees_what_the_double_cannot(tmp_path: Path) -> None:
+    """A forgotten __device__ fails under nvcc -ptx, and the right file passes."""
+    right = tmp_path / "right.cu"
+    right.write_text("__device__ int f() { return 1; }\n__global__ void g(int* x) { *x = f(); }\n")
+    wrong = tmp_path / "wrong.cu"
+    wrong.write_text(right.read_text().replace("__device__ ", ""))
+    command = [HERE / "run.sh", "ptx", ROOT / "build" / "caffe", tmp_path]
+    passed = run([*command, right])
+    assert passed.returncode == 0, passed.stderr
+    if passed.stdout.startswith("No nvcc here"):
+        pytest.skip(passed.stdout.strip())
+    assert passed.stdout == "nvcc -ptx takes all of 1 .cu files\n"
+    failed = run([*command, wrong])
+    assert failed.returncode != 0
+    assert 'calling a __host__ function("f()") from a __global__' in failed.stdout + failed.stderr
+
+
 needs_caffe = pytest.mark.skipif(
     not CAFFE.exists(), reason="no Caffe on the CUDA double: CUDA_HOST=1 make caffe"
 )

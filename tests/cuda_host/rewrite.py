@@ -20,10 +20,6 @@ SHARED = re.compile(r"__shared__\s+[^;,={}()]*?(\w+)\s*(?:\[[^;,]*\])*\s*;")
 NAME = re.compile(r"(?:::)?\w+(?:\s*(?:##|::)\s*\w+)*\s*$")
 
 
-class Unparsed(Exception):
-    """Syntax at an offset that the rewriter does not understand."""
-
-
 def closing(code: str, start: int, opening: str, close: str) -> int:
     """Offset behind the ``close`` that ends the bracket open at ``start``."""
     depth = 0
@@ -31,7 +27,7 @@ def closing(code: str, start: int, opening: str, close: str) -> int:
         depth += (code[i] == opening) - (code[i] == close)
         if depth == 0:
             return i + 1
-    raise Unparsed(f"no '{close}' for this '{opening}'", start)
+    raise ValueError(f"no '{close}' for this '{opening}'", start)
 
 
 def launch(text: str, code: str, at: int) -> tuple[int, int, str]:
@@ -45,20 +41,17 @@ def launch(text: str, code: str, at: int) -> tuple[int, int, str]:
     stop = code.find(">>>", at)
     arguments = code.find("(", stop)
     if not name or stop < 0 or code[stop + 3 : arguments].strip(" \t\n\\"):
-        raise Unparsed("cannot parse this kernel launch", at)
+        raise ValueError("cannot parse this kernel launch", at)
     last = closing(code, arguments, "(", ")")
     kernel, config = code[name.start() : end], text[at + 3 : stop]
     comma = "," if code[arguments + 1 : last - 1].strip(" \t\n\\") else ""
-    return (
-        name.start(),
-        last,
-        (
-            f"cuda_host::launch(CUDA_HOST_NAME({kernel}), __FILE__, __LINE__, {code[end:at]}"
-            f"cuda_host::Config({config}), [&](auto... cuda_host_arguments) "
-            f"{{ {kernel}(cuda_host_arguments...); }}{comma}{code[stop + 3 : arguments]}"
-            f"{text[arguments + 1 : last]}"
-        ),
+    call = (
+        f"cuda_host::launch(CUDA_HOST_NAME({kernel}), __FILE__, __LINE__, {code[end:at]}"
+        f"cuda_host::Config({config}), [&](auto... cuda_host_arguments) "
+        f"{{ {kernel}(cuda_host_arguments...); }}{comma}{code[stop + 3 : arguments]}"
+        f"{text[arguments + 1 : last]}"
     )
+    return name.start(), last, call
 
 
 def rewrite(text: str) -> str:
@@ -68,7 +61,7 @@ def rewrite(text: str) -> str:
     for m in re.finditer(r"\b__shared__\b", code):
         declared = SHARED.match(code, m.start())
         if not declared or re.search(r"\bextern\s+$", code[: m.start()]):
-            raise Unparsed(
+            raise ValueError(
                 "cannot parse this shared variable: declare one of a fixed size and without '='",
                 m.start(),
             )
@@ -85,15 +78,16 @@ def main(source: str, output: str, *option: str) -> int:
     """Writes (or lists) the rewritten files under ``output``; 1 if one cannot be parsed."""
     for path in sorted(p for p in Path(source).rglob("*") if p.suffix in (".cu", ".cuh", ".hpp")):
         text = path.read_text(encoding="utf-8")
-        if path.suffix != ".cu" and "<<<" not in text and "__shared__" not in text:
-            continue
         target = Path(output, path.relative_to(source))
+        if path.suffix != ".cu" and "<<<" not in text and "__shared__" not in text:
+            target.unlink(missing_ok=True)  # it would hide the header, which had a launch once
+            continue
         if option:
             print(target)
             continue
         try:
             new = f'#line 1 "{path}"\n' + rewrite(text)
-        except Unparsed as error:
+        except ValueError as error:  # a message and an offset
             line = text.count("\n", 0, error.args[1]) + 1
             print(f"{path}:{line}: error: {error.args[0]}", file=sys.stderr)
             return 1

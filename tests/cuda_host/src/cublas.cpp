@@ -124,7 +124,7 @@ Status gemm(Call call, Op ta, Op tb, int m, int n, int k, const T* alpha, int ld
 }  // namespace
 
 #define BEGIN(S, name, nothing_to_do) \
-  const Call call("cublas" #S #name, handle); \
+  Call call("cublas" #S #name, handle); \
   if (call.status || (nothing_to_do)) { return call.status; }
 
 #define DEFINE(S, T) \

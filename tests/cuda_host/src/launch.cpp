@@ -24,9 +24,7 @@ __thread uint3 thread_index, block_index, block_dim, grid_dim;
 namespace {
 
 struct Fiber {
-  ucontext_t start;
   jmp_buf at;
-  bool started;
   uint3 thread;
   int line;  // of the barrier where it waits
 };
@@ -62,37 +60,32 @@ void leave(Fiber* self) {
 // What a fiber does: start threads until none is left. A thread that has waited at a barrier finds
 // none left when it comes back here.
 void fiber_main() {
-  for (;;) {
-    Fiber* const self = running;
+  for (Fiber* const self = running;;) {
+    idle.push_back(self);
+    leave(self);
     while (next_thread < threads) {
       thread_index = index_in(next_thread++, threads, block_dim);
       body(context);
     }
-    idle.push_back(self);
-    leave(self);
   }
 }
 
 void switch_to(Fiber* fiber) {
   running = fiber;
-  if (_setjmp(scheduler)) { return; }
-  if (fiber->started) { _longjmp(fiber->at, 1); }
-  fiber->started = true;
-  setcontext(&fiber->start);
+  if (_setjmp(scheduler) == 0) { _longjmp(fiber->at, 1); }
 }
 
 Fiber* idle_fiber() {
-  if (idle.empty()) {
-    Fiber* fiber = new Fiber();  // kept for the launches to come
-    const size_t size = 256 << 10;
-    void* stack = mmap(nullptr, size, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (stack == MAP_FAILED) { stop(kernel_name, "no memory for a stack"); }
-    getcontext(&fiber->start);
-    fiber->start.uc_stack.ss_sp = stack;
-    fiber->start.uc_stack.ss_size = size;
-    makecontext(&fiber->start, fiber_main, 0);
-    idle.push_back(fiber);
+  if (idle.empty()) {  // a new one, kept for the launches to come
+    ucontext_t start;
+    getcontext(&start);
+    start.uc_stack.ss_size = 256 << 10;
+    start.uc_stack.ss_sp = mmap(nullptr, start.uc_stack.ss_size, PROT_READ | PROT_WRITE,
+                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (start.uc_stack.ss_sp == MAP_FAILED) { stop(kernel_name, "no memory for a stack"); }
+    makecontext(&start, fiber_main, 0);
+    running = new Fiber();
+    if (_setjmp(scheduler) == 0) { setcontext(&start); }
   }
   Fiber* fiber = idle.back();
   idle.pop_back();

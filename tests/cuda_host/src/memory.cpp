@@ -34,7 +34,7 @@ const int kReserved = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 
 typedef std::map<uintptr_t, size_t> Map;  // device address and size
 std::mutex mutex;
-Map live, freed;
+Map &live = *new Map, &freed = *new Map;  // for ever: static objects may free as they end
 uintptr_t begin, next;  // of the device's range; of its unused part
 
 bool in_device(uintptr_t at) { return at - begin < kRange; }
@@ -61,7 +61,7 @@ std::string describe(uintptr_t at) {
   return cat(i - it->second, " bytes past the end of an allocation of ", it->second);
 }
 
-struct sigaction previous[NSIG];
+struct sigaction previous;
 void on_fault(int signal, siginfo_t* info, void* context) {
   const uintptr_t at = number(info->si_addr);
   const char* verb = "reads or writes";
@@ -71,13 +71,14 @@ void on_fault(int signal, siginfo_t* info, void* context) {
   verb = state->uc_mcontext.gregs[REG_ERR] & 2 ? "writes" : "reads";
   code = pointer_to(state->uc_mcontext.gregs[REG_RIP]);
 #endif
-  const std::string place = describe(in_storage(at) ? at - kRange : at);
-  if (in_kernel && in_storage(at)) { stop(in_kernel(), cat(verb, " ", place)); }
-  if (in_kernel && in_device(at)) {
-    stop(in_kernel(), cat(verb, " through a pointer that was not its argument, ", place));
+  const bool device = in_device(at) || in_storage(at);
+  const std::string place = device ? describe(in_storage(at) ? at - kRange : at) :
+      cat("the host's address ", info->si_addr);
+  if (in_kernel) {
+    stop(in_kernel(), cat(verb, in_device(at) ? " through a pointer that was not its argument, " :
+                          " ", place));
   }
-  if (in_kernel) { stop(in_kernel(), cat(verb, " the host's address ", info->si_addr)); }
-  if (in_device(at) || in_storage(at)) {
+  if (device) {
     Dl_info where = {};
     int status;
     dladdr(code, &where);
@@ -85,18 +86,16 @@ void on_fault(int signal, siginfo_t* info, void* context) {
     const char* plain = abi::__cxa_demangle(name, nullptr, nullptr, &status);
     stop(cat("host code in ", plain ? plain : name), cat(verb, " device memory, ", place));
   }
-  sigaction(signal, &previous[signal], nullptr);  // and it faults once more
+  sigaction(signal, &previous, nullptr);  // and it faults once more
 }
 
 // Done at every allocation: glog, for one, installs its own handler later.
 void install_handler() {
-  for (int signal : {SIGSEGV, SIGBUS}) {
-    struct sigaction ours = {}, old;
-    ours.sa_sigaction = on_fault;
-    ours.sa_flags = SA_SIGINFO | SA_NODEFER;
-    sigaction(signal, &ours, &old);
-    if (old.sa_sigaction != on_fault) { previous[signal] = old; }
-  }
+  struct sigaction ours = {}, old;
+  ours.sa_sigaction = on_fault;
+  ours.sa_flags = SA_SIGINFO | SA_NODEFER;
+  sigaction(SIGSEGV, &ours, &old);
+  if (old.sa_sigaction != on_fault) { previous = old; }
 }
 
 }  // namespace
@@ -164,9 +163,10 @@ void release(void* pointer) {
   const Map::iterator it = live.find(at);
   if (it == live.end()) { stop("cudaFree", cat("cudaMalloc did not give this: ", describe(at))); }
   const auto* storage = static_cast<unsigned char*>(pointer_to(page + kRange));
-  for (uintptr_t i = 0; i < at - page; ++i) {
-    if (storage[i] == 0xFF) { continue; }
-    stop("cudaFree", cat("something wrote ", at - page - i, " bytes before an allocation of ",
+  const size_t first = std::find_if(storage, storage + (at - page),
+                                    [](unsigned char c) { return c != 0xFF; }) - storage;
+  if (page + first != at) {
+    stop("cudaFree", cat("something wrote ", at - page - first, " bytes before an allocation of ",
                          it->second));
   }
   if (mmap(pointer_to(page + kRange), pages(at - page + it->second), PROT_NONE,

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "cuda_runtime.h"
 #include "memory.hpp"
@@ -20,19 +21,11 @@ static cudaError_t result(cudaError_t error) {
   return error;
 }
 cudaError_t cudaPeekAtLastError() { return last_error; }
-cudaError_t cudaGetLastError() {
-  const cudaError_t error = last_error;
-  last_error = cudaSuccess;
-  return error;
-}
+cudaError_t cudaGetLastError() { return std::exchange(last_error, cudaSuccess); }
 const char* cudaGetErrorString(cudaError_t error) {
-  switch (error) {
-    case cudaSuccess: return "no error";
-    case cudaErrorMemoryAllocation: return "out of memory";
-    case cudaErrorInvalidDevice: return "invalid device ordinal";
-    case cudaErrorInvalidResourceHandle: return "invalid resource handle";
-  }
-  return "unrecognized error code";
+  return error == cudaErrorMemoryAllocation ? "out of memory" :
+      error == cudaErrorInvalidDevice ? "invalid device ordinal" :
+      error == cudaErrorInvalidResourceHandle ? "invalid resource handle" : "no error";
 }
 
 cudaError_t cudaGetDeviceCount(int* count) { return *count = 1, cudaSuccess; }
