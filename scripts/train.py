@@ -10,31 +10,27 @@ Exit codes: 0 finished (now or before), 1 failed or diverged, 130 or 143 stopped
 from __future__ import annotations
 
 import argparse
-import errno
 import os
-import re
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from scripts import files, provenance, runs
 from scripts.config import parse_config
 from scripts.errors import UserError, run_main
 from scripts.paths import RESULTS, ROOT
-from scripts.processes import die_with_parent
+from scripts.processes import StopRequest, die_with_parent
+from scripts.progress import Display, duration
 from scripts.runs import RunSpec
+from scripts.worker_process import Relay, failure, lacks_room, start_worker
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-Worker = subprocess.Popen[bytes]
-
 POLL_SECONDS = 0.25
-LINE_SECONDS = 10.0  # between two lines of progress where the output is not a terminal
 
 
 @dataclass(frozen=True)
@@ -81,130 +77,6 @@ def prepare(spec: RunSpec, device: tuple[str, int], data: dict[str, Any] | None 
         raise UserError(f"{name} has test_iter but no test_interval: add test_interval: 500, say")
     mark = provenance.fingerprint(solver, net, spec.seed, device[0], data)
     return Prepared(spec, solver, net, device, data, mark)
-
-
-# -- progress ---------------------------------------------------------------------------------
-
-
-def duration(seconds: float) -> str:
-    """A time span in words short enough for a line: 45 s, 12 min, 3 h 20 min."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def progress_text(progress: dict[str, Any]) -> str:
-    """One line from progress.json: iteration, rate, time left, last test accuracy."""
-    text = f"iteration {progress['iteration']}/{progress['max_iter']}"
-    if progress["rate"] > 0:
-        left = (progress["max_iter"] - progress["iteration"]) / progress["rate"]
-        text += f", {progress['rate']:.1f} it/s, {duration(left)} left"
-    if progress.get("test_accuracy") is not None:
-        text += f", test accuracy {100 * progress['test_accuracy']:.2f} %"
-    return text
-
-
-class Display:
-    """Shows progress: in place on a terminal, else a line now and then."""
-
-    def __init__(self, title: str) -> None:
-        self.title = title
-        self.in_place = sys.stdout.isatty()
-        self.last_time = time.monotonic()
-        self.last_text = ""
-
-    def show(self, progress: dict[str, Any] | None) -> None:
-        if progress is None:
-            return
-        text = progress_text(progress)
-        if self.in_place:
-            if text != self.last_text:
-                print(f"\r{self.title}: {text}\033[K", end="", flush=True)
-        elif time.monotonic() - self.last_time >= LINE_SECONDS:
-            print(f"{self.title}: {text}", flush=True)
-            self.last_time = time.monotonic()
-        self.last_text = text
-
-    def end(self) -> None:
-        if self.in_place and self.last_text:
-            print()
-
-
-# -- the worker -------------------------------------------------------------------------------
-
-# glog: F20261123 17:06:31.123456 12345 file.cpp:12] Check failed: ... (older: F1123)
-_FATAL = re.compile(r"^F\d{4,8} \S+ +\d+ [^\]]+\] (.*)$", re.MULTILINE)
-
-
-def failure(log: str, code: int, log_path: Path) -> str:
-    """The sentence for a worker that ended with `code`, from what it wrote to its log."""
-    errors = [line for line in log.splitlines() if line.startswith("error: ")]
-    if code == 1 and errors:
-        return errors[-1].removeprefix("error: ")
-    fatal = _FATAL.findall(log)
-    if fatal:
-        return f"Caffe stopped: {fatal[-1].strip().rstrip('.')} (see {log_path})"
-    if code == -signal.SIGKILL:
-        return (
-            "the training process was killed (out of memory?): the same command goes on from the "
-            "last snapshot"
-        )
-    how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-    return f"the training process ended {how}: see the end of {log_path}"
-
-
-class Relay:
-    """Shows the lines that the worker marks for the user in its log, once each."""
-
-    def __init__(self, path: Path, offset: int) -> None:
-        self.path = path
-        self.offset = offset  # where this session begins in the log
-        self.shown = 0
-
-    def pass_on(self) -> str:
-        """Print what is new; returns all that this session has in the log."""
-        with open(self.path, "rb") as log:
-            log.seek(self.offset)
-            text = log.read().decode("utf-8", "replace")
-        lines = [line for line in text.splitlines() if line.startswith(("note: ", "warning: "))]
-        for line in lines[self.shown :]:
-            print(line.removeprefix("note: "), flush=True)
-        self.shown = len(lines)
-        return text
-
-
-def lacks_room(folder: Path) -> bool:
-    """Whether a snapshot of the run in `folder` finds no room any more."""
-    snapshots = [path.stat().st_size for path in (folder / "state").glob("snapshot_iter_*")]
-    probe = folder / ".probe"
-    try:
-        with open(probe, "wb") as stream:
-            os.posix_fallocate(stream.fileno(), 0, 2 * max(snapshots, default=8 << 20))
-    except OSError as error:
-        return error.errno in (errno.ENOSPC, errno.EDQUOT)
-    finally:
-        probe.unlink(missing_ok=True)
-    return False
-
-
-class Signals:
-    """Passes the wish to stop on to the worker, once, and remembers which signal it was."""
-
-    def __init__(self) -> None:
-        self.received: int | None = None
-        self.worker: Worker | None = None
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._receive)
-
-    def _receive(self, number: int, frame: object) -> None:
-        if self.received is None:
-            self.received = number
-            self.tell_worker()
-
-    def tell_worker(self) -> None:
-        if self.worker is not None and self.received is not None and self.worker.poll() is None:
-            self.worker.send_signal(signal.SIGTERM)
 
 
 def from_root(path: Path) -> str:
@@ -269,40 +141,8 @@ def write_run_files(prepared: Prepared, folder: Path) -> None:
     files.write_json(folder / "run.json", record)
 
 
-def worker_environment() -> dict[str, str]:
-    """The environment of a worker: one thread, and one choice of OpenBLAS's kernels."""
-    environment = dict(os.environ)
-    # One thread: the nets are small, and several runs at a time use the cores better.
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        environment[name] = "1"
-    # OpenBLAS picks its kernels by processor, and some of those for AVX-512 were wrong in the
-    # version that Debian bookworm has. One choice for all processors with AVX2 also makes a run's
-    # digits the same on all of them.
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file() and " avx2 " in cpuinfo.read_text(encoding="utf-8"):
-        environment.setdefault("OPENBLAS_CORETYPE", "Haswell")
-    return environment
-
-
-def start_worker(folder: Path, snapshot_seconds: float, lock: int, log: IO[bytes]) -> Worker:
-    """Start the worker on the run in `folder`; it inherits the run's lock."""
-    command = [
-        *(sys.executable, "-m", "scripts.train_worker", str(folder)),
-        *("--parent", str(os.getpid()), "--snapshot-seconds", str(snapshot_seconds)),
-    ]
-    return subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=worker_environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        pass_fds=(lock,),
-    )
-
-
 def train(
-    prepared: Prepared, folder: Path, lock: int, signals: Signals, snapshot_seconds: float
+    prepared: Prepared, folder: Path, lock: int, stop: StopRequest, snapshot_seconds: float
 ) -> int:
     """Start the worker, watch it to its end; returns the exit code. The caller holds the lock."""
     title = prepared.spec.title
@@ -313,8 +153,9 @@ def train(
     with open(log_path, "ab") as log:
         relay = Relay(log_path, log.tell())
         worker = start_worker(folder, snapshot_seconds, lock, log)
-    signals.worker = worker
-    signals.tell_worker()
+    stop.pass_on = worker.terminate
+    if stop.received is not None:
+        worker.terminate()
     while True:
         try:
             code = worker.wait(POLL_SECONDS)
@@ -340,12 +181,12 @@ def train(
         )
     record["state"] = "interrupted"
     files.write_json(folder / "run.json", record)
-    if signals.received is not None:
+    if stop.received is not None:
         print(
             f"{title}: stopped at iteration {record['iteration']} of {record['max_iter']}; the "
             "same command goes on from there"
         )
-        return 128 + signals.received
+        return 128 + stop.received
     raise UserError(f"{title}: {failure(text, code, log_path)}")
 
 
@@ -366,12 +207,12 @@ def run(
     folder = spec.folder(results)
     prepared = prepare(spec, device)
     runs.check_writable(folder.parent)
-    signals = Signals()
+    stop = StopRequest()
     if wait:
         told: list[str] = []
 
         def waiting() -> None:
-            if signals.received is not None:
+            if stop.received is not None:
                 raise KeyboardInterrupt
             if not told:
                 told.append(f"{spec.title}: another process is training it, waiting for it to end")
@@ -390,9 +231,9 @@ def run(
             if record is not None and record["state"] == "diverged":
                 raise UserError(diverged_sentence(spec.title, record, folder))
             folder.mkdir(exist_ok=True)
-            if signals.received is not None:
-                return 128 + signals.received
-            return train(prepared, folder, lock, signals, snapshot_seconds)
+            if stop.received is not None:
+                return 128 + stop.received
+            return train(prepared, folder, lock, stop, snapshot_seconds)
     except runs.RunBusy:
         raise UserError(
             f"another process is training {spec.title} right now (in {folder}): wait for it or "

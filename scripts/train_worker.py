@@ -28,7 +28,7 @@ from google.protobuf import text_format
 
 from scripts import files, runs
 from scripts.errors import UserError, describe_os_error
-from scripts.processes import die_with_parent
+from scripts.processes import StopRequest, die_with_parent
 from scripts.snapshots import Snapshots
 
 EXIT_FINISHED = 0
@@ -51,18 +51,6 @@ STUCK_ITERATIONS = 200
 # Larger than any max_iter: Caffe's solver wants a test interval where there are test nets, but
 # tests are made here.
 NEVER = 2**31 - 1
-
-
-class Stop:
-    """Remembers a request to stop: the signals that a user, a shell or a scheduler sends."""
-
-    def __init__(self) -> None:
-        self.requested = False
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._request)
-
-    def _request(self, number: int, frame: object) -> None:
-        self.requested = True
 
 
 class Diverged(Exception):
@@ -97,7 +85,7 @@ class Training:
         self.record = files.read_json(folder / "run.json") or {}
         self.max_iter: int = self.record["max_iter"]
         self.snapshots = Snapshots(folder / "state")
-        self.stop = Stop()
+        self.stop = StopRequest()
 
         self.parameter = caffe_pb2.SolverParameter()
         text_format.Parse((folder / "solver.prototxt").read_text("utf-8"), self.parameter)
@@ -298,7 +286,7 @@ class Training:
         saved = shown = time.monotonic()
         self.save_record("running")
         self.save_progress()
-        while self.solver.iter < self.max_iter and not self.stop.requested:
+        while self.solver.iter < self.max_iter and self.stop.received is None:
             self.solver.step(self.next_look() - self.solver.iter)
             self.check_loss()
             self.measure()

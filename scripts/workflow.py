@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import fcntl
-import heapq
 import os
 import shlex
 import signal
@@ -21,7 +20,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,9 +28,11 @@ from typing import Any
 from scripts import data_digests, experiments, files, provenance, runs
 from scripts.errors import UserError, disk_is_full, run_main
 from scripts.paths import RESULTS, ROOT
-from scripts.processes import die_with_parent
+from scripts.processes import StopRequest, die_with_parent
+from scripts.progress import duration
 from scripts.runs import RunSpec
-from scripts.train import duration, prepare, require_caffe
+from scripts.standings import standings, status_line, time_left
+from scripts.train import prepare, require_caffe
 
 Process = subprocess.Popen[bytes]
 
@@ -51,87 +52,6 @@ def report_commands(results: Path) -> list[list[str]]:
     """Arguments of Python for each command that makes table and page from `results`."""
     options = ["--results", str(results), "--out", str(report_folder(results))]
     return [["-m", module, *options] for module in ("analysis.table1", "analysis.report")]
-
-
-# -- what is there, what is left --------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Standing:
-    """How far one run is."""
-
-    spec: RunSpec
-    state: str  # "finished", "running", "diverged", "started" or "new"
-    iteration: int
-    max_iter: int
-    rate: float  # iterations per second: of the run itself, or expected
-
-    @property
-    def seconds_left(self) -> float:
-        if self.state in ("finished", "diverged"):
-            return 0.0
-        return (self.max_iter - self.iteration) / self.rate
-
-
-def measured_rates(results: Path) -> dict[tuple[str | None, ...], float]:
-    """Iterations/s of the finished runs under `results`, the slowest seed of each network.
-
-    Keys: (net, dataset, config, method).
-    """
-    rates: dict[tuple[str | None, ...], float] = {}
-    for path in results.glob("*/*/*/seed-*/finished.json"):
-        record = files.read_json(path)
-        if record and record.get("iterations_per_second"):
-            key = tuple(record[name] for name in ("net", "dataset", "config", "method"))
-            rate = record["iterations_per_second"]
-            rates[key] = min(rate, rates.get(key, rate))
-    return rates
-
-
-def standing(spec: RunSpec, results: Path, rates: dict[tuple[str | None, ...], float]) -> Standing:
-    """How far the run `spec` under `results` is, from its files."""
-    folder = spec.folder(results)
-    max_iter, rate = experiments.TYPICAL.get(str(spec.net), (10000, 20.0))
-    rate = rates.get((spec.net, spec.dataset, spec.config, spec.method), rate)
-    record = runs.recorded(folder)
-    if record is None:
-        return Standing(spec, "new", 0, max_iter, rate)
-    if runs.finished(folder) is not None:
-        return Standing(spec, "finished", record["max_iter"], record["max_iter"], rate)
-    if record["state"] == "diverged":
-        return Standing(spec, "diverged", record["iteration"], record["max_iter"], rate)
-    rate = record.get("iterations_per_second") or rate
-    if runs.is_locked(folder):
-        progress = files.read_json(folder / "progress.json") or record
-        rate = progress.get("rate") or rate
-        return Standing(spec, "running", progress["iteration"], record["max_iter"], rate)
-    return Standing(spec, "started", record["iteration"], record["max_iter"], rate)
-
-
-def standings(specs: Sequence[RunSpec], results: Path) -> list[Standing]:
-    rates = measured_rates(results)
-    return [standing(spec, results, rates) for spec in specs]
-
-
-def time_left(standings: Sequence[Standing], jobs: int) -> float:
-    """Seconds until all are done, `jobs` at a time in the order given, running ones first."""
-    ends = [0.0] * jobs
-    for item in sorted(standings, key=lambda item: item.state != "running"):
-        heapq.heappush(ends, heapq.heappop(ends) + item.seconds_left)
-    return max(ends)
-
-
-def status_line(items: Sequence[Standing], jobs: int) -> str:
-    """Runs done of all, each running one, the time left."""
-    done = sum(item.state == "finished" for item in items)
-    parts = [f"{done} of {len(items)} runs done"]
-    for item in items:
-        if item.state == "running":
-            where = f"{item.iteration}/{item.max_iter}, {item.rate:.0f} it/s"
-            parts.append(f"{item.spec.title}: {where}")
-    if done < len(items):
-        parts.append(f"about {duration(time_left(items, jobs))} left")
-    return "; ".join(parts)
 
 
 def fingerprint_of(
@@ -206,6 +126,7 @@ def write_config(
     (results / ".logs").mkdir(exist_ok=True)
     table = {}
     for spec in specs:
+        log_path(spec, results).unlink(missing_ok=True)  # what it said of an earlier time
         command = [sys.executable, "-m", "scripts.train", *spec.arguments(), "--workflow"]
         command += ["--device", device, "--results", str(results)]
         table[spec.key] = {
@@ -244,18 +165,6 @@ def start_snakemake(results: Path, config: Path, jobs: int, more: Sequence[str])
         )
 
 
-class Stop:
-    """Remembers the first signal that asks the workflow to stop."""
-
-    def __init__(self) -> None:
-        self.received: int | None = None
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._receive)
-
-    def _receive(self, number: int, frame: object) -> None:
-        self.received = self.received or number
-
-
 class Report:
     """Makes the report anew when runs have ended, one at a time, beside the training."""
 
@@ -284,7 +193,7 @@ def watch(
     specs: Sequence[RunSpec],
     results: Path,
     jobs: int,
-    stop: Stop,
+    stop: StopRequest,
     report: Report,
 ) -> int:
     """Show progress until Snakemake ends; returns its exit code."""
@@ -350,7 +259,7 @@ def execute(
     parsed = provenance.parse_device(device)
     require_caffe()
     runs.check_writable(results)
-    stop = Stop()
+    stop = StopRequest()
     with only_one(results):
         put_stale_aside(specs, results, parsed)
         command = " && ".join(shlex.join([sys.executable, *part]) for part in report)
@@ -403,7 +312,7 @@ def print_plan(specs: Sequence[RunSpec], results: Path, device: str, jobs: int) 
     left = []
     for item in items:
         if item.spec in stale:
-            item = Standing(item.spec, "new", 0, item.max_iter, item.rate)
+            item = replace(item, state="new", iteration=0)
             state = "changed: kept aside, run anew"
         else:
             state = words.get(item.state, item.state)

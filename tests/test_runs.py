@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import experiments, files, runs, train, workflow
+from scripts import experiments, files, runs, standings, train, worker_process, workflow
 from scripts.errors import UserError
 from scripts.paths import ROOT
 from scripts.provenance import parse_device, program_digest
@@ -224,7 +224,7 @@ F20261123 17:06:31.123456 12345 inner.cpp:12] Check failed: K % b == 0 (2 vs. 0)
     ],
 )
 def test_a_dead_worker_becomes_a_sentence(log: str, code: int, sentence: str) -> None:
-    assert train.failure(log, code, Path("LOG")) == sentence
+    assert worker_process.failure(log, code, Path("LOG")) == sentence
 
 
 def test_the_first_rows_of_table_1() -> None:
@@ -234,12 +234,12 @@ def test_the_first_rows_of_table_1() -> None:
 
 
 def test_time_left_counts_runs_side_by_side() -> None:
-    def left(state: str, iteration: int) -> workflow.Standing:
-        return workflow.Standing(SPEC, state, iteration, 100, 10.0)
+    def left(state: str, iteration: int) -> standings.Standing:
+        return standings.Standing(SPEC, state, iteration, 100, 10.0)
 
-    assert workflow.time_left([left("new", 0)] * 4, 2) == 20.0
-    assert workflow.time_left([left("new", 0), left("running", 50)], 1) == 15.0
-    assert workflow.time_left([left("finished", 100), left("diverged", 5)], 2) == 0.0
+    assert standings.time_left([left("new", 0)] * 4, 2) == 20.0
+    assert standings.time_left([left("new", 0), left("running", 50)], 1) == 15.0
+    assert standings.time_left([left("finished", 100), left("diverged", 5)], 2) == 0.0
 
 
 def test_the_plan_reads_what_is_there_and_runs_nothing(

@@ -127,6 +127,18 @@ def test_the_test_means_are_caffes_own(problem: Path, tmp_path: Path) -> None:
         assert float(first[f"test_{name}"]) == pytest.approx(value, rel=1e-5)
 
 
+def test_each_test_net_has_its_columns(tmp_path: Path) -> None:
+    solver = tiny.write_problem(tmp_path / "problem", max_iter=20)
+    solver.write_text(solver.read_text().replace("test_iter: 3", "test_iter: 5 test_iter: 1"))
+    assert tiny.train(solver, tmp_path / "results").returncode == 0
+    with open(tmp_path / "results" / RUN / "metrics.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    columns = ["test0_accuracy", "test0_loss", "test1_accuracy", "test1_loss"]
+    assert list(rows[0]) == ["iteration", "lr", "train_loss", *columns]
+    # The first reads all 50 records, the second ten: hardly the same loss to seven digits.
+    assert rows[-1]["test0_loss"] != rows[-1]["test1_loss"]
+
+
 def test_a_finished_run_is_not_touched(problem: Path, never_stopped: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in never_stopped.rglob("*")}
     again = tiny.train(problem, never_stopped.parents[2])
