@@ -5,8 +5,10 @@
 #   build.sh SOURCE BUILD TESTS
 #
 # SOURCE  the patched Caffe tree
-# BUILD   folder for the results: BUILD/caffe, the tool, and BUILD/test.testbin
+# BUILD   folder for the results: BUILD/caffe, the tool; BUILD/python, pycaffe; BUILD/test.testbin
 # TESTS   which of Caffe's test files: all, or a list such as net,solver,inner_product_layer
+#
+# PYTHON in the environment is the interpreter that pycaffe is for (build/venv/bin/python).
 set -euo pipefail
 if [ $# -ne 3 ]; then
   sed -n '2,/^set/{s/^# \{0,1\}//p}' "$0" >&2
@@ -26,6 +28,7 @@ step() {
   fi
 }
 step cmake -S "$here" -B "$build" -G Ninja -DCAFFE_SRC="$source" -DTESTS="${tests//,/;}" \
+  -DPython3_EXECUTABLE="${PYTHON:-$here/../../build/venv/bin/python}" \
   -DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache
 pending=$(ninja -C "$build" -n | sed -n 's/^\[[0-9]*\/\([0-9]*\)\].*/\1/p' | tail -n 1)
 if [ "${pending:-0}" -gt 20 ]; then

@@ -152,13 +152,25 @@ static void null_to_kernel() {
   AddOne<<<1, 32>>>(1, wrong ? null : x, y);
 }
 
-struct Holder { float* x; };
-__global__ void Held(Holder holder, float* x) {
-  *(holder.x ? holder.x : x) = 1;
+struct Holder {
+  int i;
+  float* x;
+};
+__global__ void Held(Holder holder) { holder.x[holder.i] = 1; }
+static void host_pointer_in_struct() {
+  Floats kept(3);
+  float* const x = device(3);
+  Held<<<1, 1>>>(Holder{2, wrong ? kept.data() : x});
+  expect({host(x, 3)[2]}, {1});
 }
-static void pointer_in_struct() {
+
+__global__ void Followed(float** list, float* x) { *(list ? *list : x) = 1; }
+static void pointer_in_device_memory() {
   float* const x = device(1);
-  Held<<<1, 1>>>(Holder{wrong ? x : nullptr}, x);
+  float** list;
+  cudaMalloc(&list, sizeof(x));
+  cudaMemcpy(list, &x, sizeof(x), cudaMemcpyHostToDevice);
+  Followed<<<1, 1>>>(wrong ? list : nullptr, x);
 }
 
 // Reverses 64 numbers through shared memory.
@@ -305,7 +317,8 @@ int main(int argc, char** argv) {
     FAULT(host_writes_device), FAULT(host_past_memcpy), FAULT(wrong_direction),
     FAULT(loop_one_too_far), FAULT(write_before_start), FAULT(use_after_free),
     FAULT(freed_twice), FAULT(memory_not_set), FAULT(empty_launch),
-    FAULT(too_many_threads), FAULT(null_to_kernel), FAULT(pointer_in_struct),
+    FAULT(too_many_threads), FAULT(null_to_kernel),
+    FAULT(host_pointer_in_struct), FAULT(pointer_in_device_memory),
     FAULT(missing_barrier), FAULT(barrier_of_some), FAULT(depends_on_order),
     FAULT(host_pointer_to_gemm), FAULT(wrong_transpose),
     FAULT(wrong_leading_dimension), FAULT(wrong_stride),

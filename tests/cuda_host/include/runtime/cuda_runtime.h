@@ -5,8 +5,8 @@
 // what a GPU would refuse, or would read or write where it must not, stops the program and names
 // itself. Cannot show: races, warps, memory order, a missing synchronization (every call has
 // finished when it returns), a GPU's rounding or speed, a forgotten __device__ (nvcc -ptx shows
-// that), code under __CUDA_ARCH__. A device pointer inside a struct argument, or read by a kernel
-// from device memory, is not translated: a kernel that uses it is stopped, though a GPU takes it.
+// that), code under __CUDA_ARCH__. A device pointer that a kernel reads from device memory is not
+// translated: a kernel that follows it is stopped, though a GPU takes it.
 #ifndef CUDA_HOST_CUDA_RUNTIME_H_
 #define CUDA_HOST_CUDA_RUNTIME_H_
 
@@ -42,7 +42,6 @@ cudaError_t cudaGetDevice(int* device);
 cudaError_t cudaSetDevice(int device);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* prop, int device);
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attr, int device);
-cudaError_t cudaDeviceSynchronize();
 
 typedef struct CUstream_st* cudaStream_t;
 typedef struct CUevent_st* cudaEvent_t;
@@ -86,8 +85,6 @@ struct dim3 {
 #define __host__
 // A kernel keeps its symbol: a file may launch what another defines.
 #define __global__ __attribute__((noinline, used))
-#define __forceinline__ inline
-#define __launch_bounds__(...)
 // One block runs at a time. The rewriter adds a call that fills it with NaN in each block.
 #define __shared__ static
 
@@ -102,8 +99,9 @@ struct Config {
 };
 
 // The storage of a kernel's pointer argument, counted from 1: stops unless it is null or lies in a
-// living allocation.
+// living allocation. Does the same to the pointers in a structure.
 void* kernel_argument(const char* kernel, int index, const void* pointer);
+void kernel_structure(const char* kernel, int index, void* structure, size_t size);
 // Calls `body(context)` once for each thread of the grid.
 void run_grid(const char* kernel, const char* file, int line, const Config& config,
               void (*body)(void*), void* context);
@@ -111,9 +109,12 @@ void barrier(int line);
 void fresh_shared(void* variable, size_t size);
 
 template <typename T>
-T translate(const char*, int, const T& argument) { return argument; }
+T translate(const char* kernel, int index, T argument) {
+  if (std::is_class<T>::value) { kernel_structure(kernel, index, &argument, sizeof(T)); }
+  return argument;
+}
 template <typename T>
-T* translate(const char* kernel, int index, T* const& argument) {
+T* translate(const char* kernel, int index, T* argument) {
   return static_cast<T*>(kernel_argument(kernel, index, argument));
 }
 
