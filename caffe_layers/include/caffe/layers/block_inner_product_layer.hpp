@@ -80,7 +80,8 @@ class BlockInnerProductLayer : public Layer<Dtype> {
   bool bias_term_;
   unsigned int seed_;
   int64_t passes_;
-  vector<int> order_;  ///< of the last forward pass; empty: the identity
+  /// Of the last forward pass; empty: the identity. products_ has its address.
+  vector<int> order_;
   BlockProducts products_;
   Blob<Dtype> bias_multiplier_;
   shared_ptr<SyncedMemory> pointers_;

@@ -2,13 +2,7 @@
 #define CAFFE_UTIL_BLOCK_PRODUCTS_HPP_
 
 #include "caffe/util/batched_gemm.hpp"
-
-// A function with one body for the CPU and for CUDA kernels.
-#ifdef __CUDACC__
-#define CAFFE_HOST_DEVICE __host__ __device__
-#else
-#define CAFFE_HOST_DEVICE
-#endif
+#include "caffe/util/host_device.hpp"
 
 namespace caffe {
 

@@ -1,10 +1,11 @@
-#include <random>
+#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "caffe/filler.hpp"
 #include "caffe/layers/block_inner_product_layer.hpp"
 #include "caffe/util/math_functions.hpp"
+#include "caffe/util/permutation.hpp"
 #include "caffe/util/rng.hpp"
 
 namespace caffe {
@@ -81,18 +82,15 @@ void BlockInnerProductLayer<Dtype>::FreezePermutation() {
 
 template <typename Dtype>
 void BlockInnerProductLayer<Dtype>::DrawOrder(int64_t pass) {
-  order_.resize(blocks_);
-  for (int i = 0; i < blocks_; ++i) {
-    order_[i] = i;
-  }
   const string& name = this->layer_param_.name();
-  vector<uint32_t> words(name.begin(), name.end());
-  words.push_back(seed_);
-  words.push_back(static_cast<uint32_t>(pass));
-  words.push_back(static_cast<uint32_t>(pass >> 32));
-  std::seed_seq sequence(words.begin(), words.end());
-  rng_t generator(sequence);
-  shuffle(order_.begin(), order_.end(), &generator);
+  vector<uint32_t> key(name.begin(), name.end());
+  key.push_back(seed_);
+  key.push_back(static_cast<uint32_t>(pass));
+  key.push_back(static_cast<uint32_t>(pass >> 32));
+  const vector<int> order = KeyedPermutation(blocks_, key);
+  // Copied, not assigned: the products hold order_'s address.
+  order_.resize(blocks_);
+  std::copy(order.begin(), order.end(), order_.begin());
 }
 
 template <typename Dtype>

@@ -1,0 +1,68 @@
+#ifndef CAFFE_UTIL_PRUNE_MATH_HPP_
+#define CAFFE_UTIL_PRUNE_MATH_HPP_
+
+#include "caffe/util/host_device.hpp"
+
+// What pruning does to a single entry of a matrix, in the CPU's loops and in
+// CUDA kernels alike.
+
+namespace caffe {
+
+/// @brief Which entries of a row-major rows x cols matrix may be pruned.
+struct PruneRegion {
+  enum Kind {
+    EVERYWHERE,
+    BLOCKS,  ///< off the blocks: rows' block i keeps columns' block table[i]
+    ROWS,    ///< rows r with table[r] != 0
+    COLUMNS  ///< columns c with table[c] != 0
+  };
+
+  CAFFE_HOST_DEVICE inline bool contains(int index) const {
+    const int row = index / cols;
+    const int col = index % cols;
+    switch (kind) {
+    case BLOCKS:
+      return col / block_cols != table[row / block_rows];
+    case ROWS:
+      return table[row] != 0;
+    case COLUMNS:
+      return table[col] != 0;
+    default:
+      return true;
+    }
+  }
+
+  Kind kind;
+  int rows, cols;
+  int block_rows, block_cols;
+  const int* table;
+};
+
+enum PruneRule {
+  PRUNE_HOLD,    ///< what is 0 stays 0
+  PRUNE_SHRINK,  ///< that, and what crosses 0 or comes under the threshold is 0
+  PRUNE_CUT      ///< 0
+};
+
+/// @brief The gradient g of weight w with the penalty l1 |w| + l2 w^2 / 2.
+template <typename Dtype>
+CAFFE_HOST_DEVICE inline Dtype PrunedGradient(Dtype w, Dtype g, Dtype l1,
+    Dtype l2) {
+  return w == 0 ? Dtype(0) : g + (w > 0 ? l1 : -l1) + l2 * w;
+}
+
+/// @brief Weight w after the update w -= d.
+template <typename Dtype>
+CAFFE_HOST_DEVICE inline Dtype PrunedWeight(Dtype w, Dtype d, PruneRule rule,
+    Dtype threshold) {
+  const Dtype updated = w - d;
+  // How far it is from 0, on the side of 0 where it was.
+  const Dtype away = w > 0 ? updated : -updated;
+  const bool live = w != 0 && rule != PRUNE_CUT &&
+      (rule == PRUNE_HOLD || (away > 0 && away >= threshold));
+  return live ? updated : Dtype(0);
+}
+
+}  // namespace caffe
+
+#endif  // CAFFE_UTIL_PRUNE_MATH_HPP_

@@ -1,0 +1,374 @@
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "caffe/pruner.hpp"
+#include "caffe/util/format.hpp"
+#include "caffe/util/math_functions.hpp"
+#include "caffe/util/permutation.hpp"
+
+namespace caffe {
+
+template <typename Dtype>
+Pruner<Dtype>::Pruner(const PruneParameter& param, const Net<Dtype>& net,
+    int layer_id, int param_id, int max_iter)
+    : param_(param), blob_(net.layers()[layer_id]->blobs()[param_id].get()),
+      known_(false) {
+  name_ = net.layer_names()[layer_id] + "[" + format_int(param_id) + "]";
+  Check(net, layer_id, param_id, max_iter);
+  rows_ = blob_->shape(0);
+  cols_ = blob_->shape(1);
+  switch (param_.type()) {
+  case PruneParameter_Type_BLOCK_L1: {
+    kind_ = PruneRegion::BLOCKS;
+    vector<int> order;
+    if (param_.has_shuffle_seed()) {
+      order = KeyedPermutation(param_.blocks(),
+          vector<uint32_t>(1, param_.shuffle_seed()));
+    } else {
+      for (int i = 0; i < param_.blocks(); ++i) {
+        order.push_back(i);
+      }
+    }
+    table_.Reshape(vector<int>(1, param_.blocks()));
+    std::copy(order.begin(), order.end(), table_.mutable_cpu_data());
+    break;
+  }
+  case PruneParameter_Type_MAGNITUDE:
+    kind_ = PruneRegion::EVERYWHERE;
+    break;
+  case PruneParameter_Type_NODE:
+    kind_ = PruneRegion::ROWS;
+    table_.Reshape(vector<int>(1, rows_));
+    FindFollowers(net, layer_id);
+    break;
+  }
+}
+
+template <typename Dtype>
+void Pruner<Dtype>::Check(const Net<Dtype>& net, int layer_id, int param_id,
+    int max_iter) {
+  const string what = "prune of " + name_ + ": ";
+  CHECK_EQ(blob_->num_axes(), 2) << what << "only a matrix of weights can be "
+      << "pruned, and this parameter has the shape " << blob_->shape_string();
+  CHECK_GE(param_.start(), 0) << what << "start is negative";
+  CHECK_GE(param_.iters(), 1) << what << "iters has to be at least 1";
+  CHECK(max_iter <= 0 || param_.start() + param_.iters() <= max_iter) << what
+      << "it ends at iteration " << param_.start() + param_.iters()
+      << ", and training (max_iter) at " << max_iter;
+  CHECK_GE(param_.alpha(), 0) << what << "alpha is negative";
+  CHECK_GE(param_.threshold(), 0) << what << "threshold is negative";
+  if (param_.type() == PruneParameter_Type_BLOCK_L1) {
+    CHECK_GE(param_.blocks(), 1) << what << "blocks has to be at least 1";
+    CHECK(blob_->shape(0) % param_.blocks() == 0 &&
+        blob_->shape(1) % param_.blocks() == 0) << what << param_.blocks()
+        << " blocks do not divide " << blob_->shape(0) << " outputs and "
+        << blob_->shape(1) << " inputs";
+  } else {
+    const bool node = param_.type() == PruneParameter_Type_NODE;
+    const int64_t most = node ? blob_->shape(0) : blob_->count();
+    CHECK(param_.keep() >= 1 && param_.keep() <= most) << what << "keep is "
+        << param_.keep() << ", not between 1 and the " << most
+        << (node ? " outputs" : " entries");
+    CHECK(param_.steps() >= 1 && param_.steps() <= param_.iters()) << what
+        << "steps is " << param_.steps() << ", not between 1 and the "
+        << param_.iters() << " iterations";
+    CHECK(!node || param_.alpha() == 0) << what
+        << "removing outputs knows no penalty: leave alpha out";
+    CHECK(!node || (param_id == 0 &&
+        string(net.layers()[layer_id]->type()) == "InnerProduct"))
+        << what << "outputs can be removed of an InnerProduct's weights only";
+  }
+}
+
+// The layer's bias, and the weights of the inner products that its outputs go
+// to, through layers in place.
+template <typename Dtype>
+void Pruner<Dtype>::FindFollowers(const Net<Dtype>& net, int layer_id) {
+  const vector<shared_ptr<Blob<Dtype> > >& own =
+      net.layers()[layer_id]->blobs();
+  if (own.size() > 1) {
+    followers_.push_back(std::make_pair(own[1].get(), PruneRegion::ROWS));
+  }
+  vector<int> tops(1, net.top_ids(layer_id)[0]);
+  for (int i = layer_id + 1; i < net.layers().size(); ++i) {
+    const vector<int>& bottoms = net.bottom_ids(i);
+    for (int j = 0; j < bottoms.size(); ++j) {
+      if (std::find(tops.begin(), tops.end(), bottoms[j]) == tops.end()) {
+        continue;
+      }
+      const vector<int>& next = net.top_ids(i);
+      const string type = net.layers()[i]->type();
+      if (next.size() == 1 && next[0] == bottoms[j]) {
+        continue;  // in place: the same outputs
+      } else if (type == "Split") {
+        tops.insert(tops.end(), next.begin(), next.end());
+      } else if (type == "InnerProduct" &&
+          net.layers()[i]->blobs()[0]->shape(1) == blob_->shape(0)) {
+        followers_.push_back(std::make_pair(net.layers()[i]->blobs()[0].get(),
+            PruneRegion::COLUMNS));
+      } else {
+        LOG(FATAL) << "prune of " << name_ << ": its outputs go to layer "
+            << net.layer_names()[i] << " of type " << type
+            << ", and only an InnerProduct can lose inputs";
+      }
+    }
+  }
+}
+
+template <typename Dtype>
+typename Pruner<Dtype>::Phase Pruner<Dtype>::phase(int iter) const {
+  if (iter < param_.start()) { return BEFORE; }
+  return iter < param_.start() + param_.iters() ? DURING : AFTER;
+}
+
+template <typename Dtype>
+int64_t Pruner<Dtype>::left() const {
+  const Dtype* w = blob_->cpu_data();
+  return blob_->count() - std::count(w, w + blob_->count(), Dtype(0));
+}
+
+// A cut at the start of each of `steps` equal parts of the phase, each of which
+// leaves the same fraction of what the one before left.
+template <typename Dtype>
+int64_t Pruner<Dtype>::CutTo(int iter) const {
+  if (phase(iter) != DURING) { return -1; }
+  const int64_t steps = param_.steps();
+  const int64_t done = iter - param_.start();
+  const int64_t step = done * steps / param_.iters();
+  if (done > 0 && step == (done - 1) * steps / param_.iters()) { return -1; }
+  const double all = kind_ == PruneRegion::ROWS ? rows_ : blob_->count();
+  return std::floor(all * std::pow(param_.keep() / all,
+      (step + 1.) / steps) + 0.5);
+}
+
+template <typename Dtype>
+void Pruner<Dtype>::CutEntries(int64_t keep) {
+  const int64_t cut = blob_->count() - keep;
+  Dtype* w = blob_->mutable_cpu_data();
+  // By magnitude, among equals the first: the same on any machine.
+  vector<std::pair<Dtype, int> > entries(blob_->count());
+  for (int i = 0; i < entries.size(); ++i) {
+    entries[i] = std::make_pair(std::fabs(w[i]), i);
+  }
+  std::nth_element(entries.begin(), entries.begin() + cut, entries.end());
+  for (int i = 0; i < cut; ++i) {
+    w[entries[i].second] = 0;
+  }
+}
+
+template <typename Dtype>
+void Pruner<Dtype>::CutOutputs(int64_t keep) {
+  const Dtype* w = blob_->cpu_data();
+  vector<std::pair<Dtype, int> > outputs(rows_);
+  for (int i = 0; i < rows_; ++i) {
+    outputs[i] = std::make_pair(
+        caffe_cpu_dot(cols_, w + i * cols_, w + i * cols_), i);
+  }
+  std::sort(outputs.begin(), outputs.end());
+  for (int i = 0; i < rows_ - keep; ++i) {
+    table_.mutable_cpu_data()[outputs[i].second] = 1;
+  }
+  ApplyZero(PruneRegion::ROWS, blob_);
+}
+
+// An output is removed if all of its weights are 0.
+template <typename Dtype>
+void Pruner<Dtype>::FindRemovedOutputs() {
+  const Dtype* w = blob_->cpu_data();
+  int* removed = table_.mutable_cpu_data();
+  for (int i = 0; i < rows_; ++i) {
+    removed[i] = std::count(w + i * cols_, w + (i + 1) * cols_, Dtype(0))
+        == cols_;
+  }
+  known_ = true;
+}
+
+template <typename Dtype>
+void Pruner<Dtype>::MaskGradient(int iter) {
+  if (phase(iter) != BEFORE) {
+    ApplyGradient(0, 0);
+  }
+}
+
+template <typename Dtype>
+void Pruner<Dtype>::Gradient(int iter) {
+  if (phase(iter) == BEFORE) { return; }
+  const Dtype alpha = phase(iter) == DURING ? param_.alpha() : 0;
+  const bool l1 = param_.type() == PruneParameter_Type_BLOCK_L1;
+  ApplyGradient(l1 ? alpha : 0, l1 ? 0 : alpha);
+}
+
+template <typename Dtype>
+void Pruner<Dtype>::Update(int iter) {
+  if (phase(iter) == BEFORE) {
+    blob_->Update();
+    return;
+  }
+  switch (param_.type()) {
+  case PruneParameter_Type_BLOCK_L1: {
+    const bool last = phase(iter + 1) == AFTER;
+    ApplyUpdate(last ? PRUNE_CUT : PRUNE_SHRINK, param_.threshold());
+    break;
+  }
+  case PruneParameter_Type_MAGNITUDE:
+    ApplyUpdate(PRUNE_HOLD, 0);
+    if (CutTo(iter) >= 0) {
+      CutEntries(CutTo(iter));
+    }
+    break;
+  case PruneParameter_Type_NODE:
+    ApplyUpdate(PRUNE_CUT, 0);
+    if (CutTo(iter) >= 0) {
+      CutOutputs(CutTo(iter));
+    }
+    break;
+  }
+}
+
+template <typename Dtype>
+void Pruner<Dtype>::RemoveOutputs(int iter) {
+  if (phase(iter) == BEFORE) { return; }
+  for (int i = 0; i < followers_.size(); ++i) {
+    ApplyZero(followers_[i].second, followers_[i].first);
+  }
+}
+
+template <typename Dtype>
+PruneRegion Pruner<Dtype>::Region(PruneRegion::Kind kind,
+    const Blob<Dtype>& blob) {
+  if (param_.type() == PruneParameter_Type_NODE && !known_) {
+    FindRemovedOutputs();
+  }
+  PruneRegion region;
+  region.kind = kind;
+  region.rows = blob.shape(0);
+  region.cols = blob.count(1);
+  region.block_rows = region.block_cols = 1;
+  if (kind == PruneRegion::BLOCKS) {
+    region.block_rows = region.rows / param_.blocks();
+    region.block_cols = region.cols / param_.blocks();
+  }
+  region.table = NULL;
+  if (kind != PruneRegion::EVERYWHERE) {
+#ifndef CPU_ONLY
+    region.table = Caffe::mode() == Caffe::GPU ? table_.gpu_data() :
+        table_.cpu_data();
+#else
+    region.table = table_.cpu_data();
+#endif
+  }
+  return region;
+}
+
+#ifndef CPU_ONLY
+template <typename Dtype>
+void prune_gradient_gpu(const PruneRegion& region, Dtype l1, Dtype l2,
+    const Dtype* w, Dtype* g);
+template <typename Dtype>
+void prune_update_gpu(const PruneRegion& region, PruneRule rule,
+    Dtype threshold, const Dtype* d, Dtype* w);
+template <typename Dtype>
+void prune_zero_gpu(const PruneRegion& region, Dtype* w);
+#endif
+
+// Calls body(begin, end, inside) for all runs of entries which are in the region
+// or not: loops without a test or a division for each entry.
+template <typename Body>
+static void ForEachRun(const PruneRegion& region, const Body& body) {
+  const int cols = region.cols;
+  if (region.kind == PruneRegion::EVERYWHERE) {
+    body(0, region.rows * cols, true);
+    return;
+  }
+  for (int row = 0; row < region.rows; ++row) {
+    const int begin = row * cols;
+    if (region.kind == PruneRegion::BLOCKS) {
+      const int block = begin + region.block_cols *
+          region.table[row / region.block_rows];
+      body(begin, block, true);
+      body(block, block + region.block_cols, false);
+      body(block + region.block_cols, begin + cols, true);
+    } else if (region.kind == PruneRegion::ROWS) {
+      body(begin, begin + cols, region.contains(begin));
+    } else {
+      for (int col = 0; col < cols; ++col) {
+        body(begin + col, begin + col + 1, region.contains(col));
+      }
+    }
+  }
+}
+
+template <typename Dtype>
+void Pruner<Dtype>::ApplyGradient(Dtype l1, Dtype l2) {
+  const PruneRegion region = Region(kind_, *blob_);
+  if (Caffe::mode() == Caffe::GPU) {
+#ifndef CPU_ONLY
+    prune_gradient_gpu(region, l1, l2, blob_->gpu_data(),
+        blob_->mutable_gpu_diff());
+#else
+    NO_GPU;
+#endif
+    return;
+  }
+  const Dtype* w = blob_->cpu_data();
+  Dtype* g = blob_->mutable_cpu_diff();
+  ForEachRun(region, [=](int begin, int end, bool inside) {
+    for (int i = begin; inside && i < end; ++i) {
+      g[i] = PrunedGradient(w[i], g[i], l1, l2);
+    }
+  });
+}
+
+template <typename Dtype>
+void Pruner<Dtype>::ApplyUpdate(PruneRule rule, Dtype threshold) {
+  const PruneRegion region = Region(kind_, *blob_);
+  if (Caffe::mode() == Caffe::GPU) {
+#ifndef CPU_ONLY
+    prune_update_gpu(region, rule, threshold, blob_->gpu_diff(),
+        blob_->mutable_gpu_data());
+#else
+    NO_GPU;
+#endif
+    return;
+  }
+  const Dtype* d = blob_->cpu_diff();
+  Dtype* w = blob_->mutable_cpu_data();
+  ForEachRun(region, [=](int begin, int end, bool inside) {
+    if (inside) {
+      for (int i = begin; i < end; ++i) {
+        w[i] = PrunedWeight(w[i], d[i], rule, threshold);
+      }
+    } else {
+      for (int i = begin; i < end; ++i) {
+        w[i] -= d[i];
+      }
+    }
+  });
+}
+
+template <typename Dtype>
+void Pruner<Dtype>::ApplyZero(PruneRegion::Kind kind, Blob<Dtype>* blob) {
+  const PruneRegion region = Region(kind, *blob);
+  if (Caffe::mode() == Caffe::GPU) {
+#ifndef CPU_ONLY
+    prune_zero_gpu(region, blob->mutable_gpu_data());
+#else
+    NO_GPU;
+#endif
+    return;
+  }
+  Dtype* w = blob->mutable_cpu_data();
+  ForEachRun(region, [=](int begin, int end, bool inside) {
+    for (int i = begin; inside && i < end; ++i) {
+      w[i] = 0;
+    }
+  });
+}
+
+INSTANTIATE_CLASS(Pruner);
+
+}  // namespace caffe

@@ -1,0 +1,457 @@
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "google/protobuf/text_format.h"
+#include "gtest/gtest.h"
+
+#include "caffe/blob.hpp"
+#include "caffe/common.hpp"
+#include "caffe/filler.hpp"
+#include "caffe/sgd_solvers.hpp"
+#include "caffe/util/io.hpp"
+
+#include "caffe/test/test_caffe_main.hpp"
+
+using std::ostringstream;
+
+namespace caffe {
+
+// 4 outputs, 6 inputs, then 3 outputs: small enough for updates by hand.
+static const int kInputs = 6;
+static const int kHidden = 4;
+static const int kOutputs = 3;
+
+template <typename TypeParam>
+class PrunerTest : public MultiDeviceTest<TypeParam> {
+  typedef typename TypeParam::Dtype Dtype;
+
+ protected:
+  virtual void SetUp() { MakeTempDir(&folder_); }
+
+  // prune: of ip1's weights; more: fields of the solver; extra_layers: before
+  // ip2.
+  shared_ptr<Solver<Dtype> > NewSolver(const string& prune,
+      const string& more, const string& extra_layers = "") {
+    const string text = "base_lr: 0.1 lr_policy: 'fixed' random_seed: 3 "
+        "max_iter: 40 snapshot_after_train: false snapshot_prefix: '" +
+        folder_ + "/snap' " + more + " net_param { "
+        "layer { name: 'in' type: 'Input' top: 'data' top: 'target' input_param "
+        "{ shape { dim: 5 dim: 6 } shape { dim: 5 dim: 3 } } } "
+        "layer { name: 'ip1' type: 'InnerProduct' bottom: 'data' top: 'ip1' "
+        "param { lr_mult: 1 " + prune + " } inner_product_param { "
+        "num_output: 4 weight_filler { type: 'gaussian' std: 0.5 } "
+        "bias_filler { type: 'constant' value: 0.2 } } } "
+        "layer { name: 'act' type: 'Sigmoid' bottom: 'ip1' top: 'ip1' } " +
+        extra_layers +
+        "layer { name: 'ip2' type: 'InnerProduct' bottom: 'ip1' top: 'ip2' "
+        "inner_product_param { num_output: 3 "
+        "weight_filler { type: 'gaussian' std: 0.5 } } } "
+        "layer { name: 'loss' type: 'EuclideanLoss' bottom: 'ip2' "
+        "bottom: 'target' top: 'loss' } }";
+    SolverParameter param;
+    CHECK(google::protobuf::TextFormat::ParseFromString(text, &param)) << text;
+    param.set_solver_mode(Caffe::mode() == Caffe::CPU ?
+        SolverParameter_SolverMode_CPU : SolverParameter_SolverMode_GPU);
+    shared_ptr<Solver<Dtype> > solver(
+        SolverRegistry<Dtype>::CreateSolver(param));
+    Caffe::set_random_seed(8);
+    FillerParameter filler_param;
+    GaussianFiller<Dtype> filler(filler_param);
+    filler.Fill(solver->net()->blob_by_name("data").get());
+    filler.Fill(solver->net()->blob_by_name("target").get());
+    return solver;
+  }
+
+  Blob<Dtype>* Weights(Solver<Dtype>* solver, int i = 0) {
+    return solver->net()->learnable_params()[i];
+  }
+  vector<Dtype> Values(const Blob<Dtype>& blob) {
+    return vector<Dtype>(blob.cpu_data(), blob.cpu_data() + blob.count());
+  }
+  int Nonzero(const Blob<Dtype>& blob) {
+    return blob.count() - std::count(blob.cpu_data(),
+        blob.cpu_data() + blob.count(), Dtype(0));
+  }
+  static bool OffBlocks(int i, int blocks) {
+    return i % kInputs / (kInputs / blocks) !=
+        i / kInputs / (kHidden / blocks);
+  }
+
+  // SGD with momentum and a BLOCK_L1 penalty, written out entry by entry, next
+  // to the solver: all weights have to agree in every iteration.
+  void CheckBlockL1(const string& regularization, double clip, int iter_size) {
+    const int start = 3, iters = 6, blocks = 2;
+    const double alpha = 0.3, threshold = 0.01, momentum = 0.9, decay = 0.05;
+    const double lr = 0.1;
+    ostringstream prune, more;
+    prune << "prune { type: BLOCK_L1 blocks: 2 start: 3 iters: 6 alpha: 0.3 "
+        << "threshold: 0.01 }";
+    more << "momentum: 0.9 weight_decay: 0.05 regularization_type: '"
+        << regularization << "' iter_size: " << iter_size
+        << " clip_gradients: " << clip;
+    shared_ptr<Solver<Dtype> > solver = NewSolver(prune.str(), more.str());
+    const vector<Blob<Dtype>*>& params = solver->net()->learnable_params();
+    vector<vector<double> > w, history;
+    for (int p = 0; p < params.size(); ++p) {
+      const vector<Dtype> values = Values(*params[p]);
+      w.push_back(vector<double>(values.begin(), values.end()));
+      history.push_back(vector<double>(values.size(), 0.));
+    }
+    int died_early = 0;
+    for (int t = 0; t < start + iters + 4; ++t) {
+      // The loss's gradient at the weights which both have.
+      solver->net()->ClearParamDiffs();
+      solver->net()->ForwardBackward();
+      vector<vector<double> > g(params.size());
+      double squares = 0;
+      for (int p = 0; p < params.size(); ++p) {
+        g[p].assign(params[p]->cpu_diff(),
+            params[p]->cpu_diff() + params[p]->count());
+        for (int i = 0; i < g[p].size(); ++i) {
+          // iter_size equal batches are added up before they are clipped.
+          g[p][i] *= iter_size;
+          if (p == 0 && t >= start && OffBlocks(i, blocks) && w[0][i] == 0) {
+            g[p][i] = 0;
+          }
+          squares += g[p][i] * g[p][i];
+        }
+      }
+      const double norm = std::sqrt(squares);
+      const double scale = (clip > 0 && norm > clip ? clip / norm : 1)
+          / iter_size;
+      for (int p = 0; p < params.size(); ++p) {
+        for (int i = 0; i < g[p].size(); ++i) {
+          const double before = w[p][i];
+          const double sign = (before > 0) - (before < 0);
+          const bool off = p == 0 && OffBlocks(i, blocks);
+          double gradient = g[p][i] * scale +
+              decay * (regularization == "L2" ? before : sign);
+          if (off && t >= start && t < start + iters) {
+            gradient += alpha * sign;
+          }
+          if (off && t >= start && before == 0) { gradient = 0; }
+          history[p][i] = momentum * history[p][i] + lr * gradient;
+          w[p][i] = before - history[p][i];
+          if (off && t >= start) {
+            const bool crossed = w[p][i] * before <= 0;
+            const bool small = std::fabs(w[p][i]) < threshold;
+            if (crossed || small || t >= start + iters - 1) { w[p][i] = 0; }
+          }
+          died_early += off && t < start + iters - 1 && before != 0 &&
+              w[p][i] == 0;
+        }
+      }
+      solver->Step(1);
+      for (int p = 0; p < params.size(); ++p) {
+        for (int i = 0; i < w[p].size(); ++i) {
+          ASSERT_NEAR(w[p][i], params[p]->cpu_data()[i], 1e-4) << "iteration "
+              << t << ", parameter " << p << ", entry " << i;
+          ASSERT_EQ(w[p][i] == 0, params[p]->cpu_data()[i] == 0)
+              << "iteration " << t << ", parameter " << p << ", entry " << i;
+        }
+      }
+    }
+    EXPECT_GT(died_early, 0);  // not only in the last iteration
+    for (int i = 0; i < w[0].size(); ++i) {
+      EXPECT_EQ(OffBlocks(i, blocks), w[0][i] == 0) << "entry " << i;
+    }
+  }
+
+  // Stopping at any iteration and going on changes no bit.
+  void CheckResume(const string& prune, const string& type) {
+    const int total = 16;
+    const string formats[] = {"BINARYPROTO", "HDF5"};
+    for (int f = 0; f < 2; ++f) {
+      const string more = "type: '" + type + "' momentum: 0.9 "
+          "weight_decay: 0.01 snapshot_format: " + formats[f];
+      shared_ptr<Solver<Dtype> > whole = NewSolver(prune, more);
+      whole->Step(total);
+      for (int stop = 0; stop <= total; ++stop) {
+        {
+          shared_ptr<Solver<Dtype> > first = NewSolver(prune, more);
+          first->Step(stop);
+          first->Snapshot();
+        }
+        shared_ptr<Solver<Dtype> > second = NewSolver(prune, more);
+        ostringstream file;
+        file << folder_ << "/snap_iter_" << stop << ".solverstate"
+            << (f ? ".h5" : "");
+        second->Restore(file.str().c_str());
+        second->Step(total - stop);
+        for (int p = 0; p < whole->net()->learnable_params().size(); ++p) {
+          ASSERT_TRUE(Values(*Weights(whole.get(), p)) ==
+              Values(*Weights(second.get(), p))) << prune << ", " << type
+              << ", " << formats[f] << ", stopped at " << stop
+              << ", parameter " << p;
+        }
+      }
+    }
+  }
+
+  string folder_;
+};
+
+TYPED_TEST_CASE(PrunerTest, TestDtypesAndDevices);
+
+TYPED_TEST(PrunerTest, TestBlockL1ByHand) {
+  this->CheckBlockL1("L2", -1, 1);
+}
+
+TYPED_TEST(PrunerTest, TestBlockL1ByHandL1) {
+  this->CheckBlockL1("L1", -1, 1);
+}
+
+TYPED_TEST(PrunerTest, TestBlockL1ByHandClipped) {
+  this->CheckBlockL1("L2", 0.4, 1);
+}
+
+TYPED_TEST(PrunerTest, TestBlockL1ByHandIterSize) {
+  this->CheckBlockL1("L2", 0.4, 3);
+}
+
+// The literal reading of Eq. 1, with the indicator as it is printed, would
+// shrink the blocks: they must not feel the penalty.
+TYPED_TEST(PrunerTest, TestBlocksFeelNoPenalty) {
+  typedef typename TypeParam::Dtype Dtype;
+  vector<vector<Dtype> > w;
+  for (int i = 0; i < 2; ++i) {
+    shared_ptr<Solver<Dtype> > solver = this->NewSolver(string("prune { "
+        "type: BLOCK_L1 blocks: 2 iters: 9 threshold: 0 alpha: ") +
+        (i ? "0.4 }" : "0 }"), "");
+    solver->Step(1);
+    w.push_back(this->Values(*this->Weights(solver.get())));
+  }
+  for (int i = 0; i < w[0].size(); ++i) {
+    if (this->OffBlocks(i, 2)) {
+      EXPECT_NE(w[0][i], w[1][i]);
+    } else {
+      EXPECT_EQ(w[0][i], w[1][i]);
+    }
+  }
+}
+
+// With every solver: off the blocks all is 0 after the phase and stays so, on
+// the blocks nothing is.
+TYPED_TEST(PrunerTest, TestBlockL1WithAllSolvers) {
+  typedef typename TypeParam::Dtype Dtype;
+  const char* types[] = {"SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta",
+      "Adam"};
+  for (int s = 0; s < 6; ++s) {
+    const string type = types[s];
+    const string momentum = type == "AdaGrad" || type == "RMSProp" ? "" :
+        "momentum: 0.9 ";
+    shared_ptr<Solver<Dtype> > solver = this->NewSolver(
+        "prune { type: BLOCK_L1 blocks: 2 start: 2 iters: 7 alpha: 0.1 }",
+        "type: '" + type + "' " + momentum + "weight_decay: 0.01");
+    for (int t = 0; t < 20; ++t) {
+      solver->Step(1);
+      const vector<Dtype> w = this->Values(*this->Weights(solver.get()));
+      for (int i = 0; i < w.size(); ++i) {
+        if (!this->OffBlocks(i, 2)) {
+          EXPECT_NE(w[i], 0) << type << ", iteration " << t;
+        } else if (t < 2) {
+          EXPECT_NE(w[i], 0) << type << ", iteration " << t;
+        } else if (t >= 8) {
+          EXPECT_EQ(w[i], 0) << type << ", iteration " << t;
+        }
+      }
+    }
+  }
+}
+
+TYPED_TEST(PrunerTest, TestBlockL1IntoPermutedBlocks) {
+  typedef typename TypeParam::Dtype Dtype;
+  vector<vector<int> > kept;
+  for (int seed = 1; seed < 9; ++seed) {
+    ostringstream prune;
+    prune << "prune { type: BLOCK_L1 blocks: 2 iters: 5 alpha: 0.1 "
+        << "shuffle_seed: " << seed % 8 << " }";
+    shared_ptr<Solver<Dtype> > solver = this->NewSolver(prune.str(), "");
+    solver->Step(8);
+    const Dtype* w = this->Weights(solver.get())->cpu_data();
+    // Rows of one block keep the same half, of the other block the other half.
+    vector<int> half(kHidden);
+    for (int row = 0; row < kHidden; ++row) {
+      half[row] = w[row * kInputs] == 0;
+      for (int col = 0; col < kInputs; ++col) {
+        EXPECT_EQ(w[row * kInputs + col] != 0, col / 3 == half[row]);
+      }
+    }
+    EXPECT_EQ(half[0], half[1]);
+    EXPECT_EQ(half[2], half[3]);
+    EXPECT_NE(half[0], half[2]);
+    kept.push_back(half);
+  }
+  // Both permutations of two blocks were drawn.
+  EXPECT_FALSE(std::count(kept.begin(), kept.end(), kept[0]) == kept.size());
+}
+
+// 24 entries in 3 steps to 3: 12, 6, 3, each time the smallest go, and none
+// comes back.
+TYPED_TEST(PrunerTest, TestMagnitude) {
+  typedef typename TypeParam::Dtype Dtype;
+  shared_ptr<Solver<Dtype> > solver = this->NewSolver(
+      "prune { type: MAGNITUDE keep: 3 start: 2 iters: 9 steps: 3 }",
+      "momentum: 0.9 weight_decay: 0.01");
+  const int left[] = {24, 24, 12, 12, 12, 6, 6, 6, 3, 3, 3, 3, 3, 3, 3};
+  vector<Dtype> before = this->Values(*this->Weights(solver.get()));
+  for (int t = 0; t < 15; ++t) {
+    solver->Step(1);
+    const vector<Dtype> w = this->Values(*this->Weights(solver.get()));
+    EXPECT_EQ(this->Nonzero(*this->Weights(solver.get())), left[t])
+        << "iteration " << t;
+    // Where the update would have left the pruned ones.
+    const Dtype* d = this->Weights(solver.get())->cpu_diff();
+    Dtype largest_cut = 0, smallest_left = 1e6;
+    for (int i = 0; i < w.size(); ++i) {
+      EXPECT_FALSE(before[i] == 0 && w[i] != 0);
+      if (before[i] == 0) { continue; }
+      const Dtype updated = std::fabs(before[i] - d[i]);
+      if (w[i] == 0) {
+        largest_cut = std::max(largest_cut, updated);
+      } else {
+        smallest_left = std::min(smallest_left, updated);
+      }
+    }
+    EXPECT_LE(largest_cut, smallest_left);
+    before = w;
+  }
+}
+
+// The L2 penalty of MAGNITUDE by hand, without momentum.
+TYPED_TEST(PrunerTest, TestMagnitudePenalty) {
+  typedef typename TypeParam::Dtype Dtype;
+  shared_ptr<Solver<Dtype> > solver = this->NewSolver(
+      "prune { type: MAGNITUDE keep: 24 iters: 9 steps: 1 alpha: 0.7 }", "");
+  const vector<Dtype> before = this->Values(*this->Weights(solver.get()));
+  solver->net()->ClearParamDiffs();
+  solver->net()->ForwardBackward();
+  vector<Dtype> g(24);
+  caffe_copy(24, this->Weights(solver.get())->cpu_diff(), &g[0]);
+  solver->Step(1);
+  for (int i = 0; i < 24; ++i) {
+    EXPECT_NEAR(before[i] - 0.1 * (g[i] + 0.7 * before[i]),
+        this->Weights(solver.get())->cpu_data()[i], 1e-6);
+  }
+}
+
+// Two of four outputs go, those with the smallest weights first, and with them
+// their biases and their columns in the next layer; a sigmoid does not bring
+// them back.
+TYPED_TEST(PrunerTest, TestNode) {
+  typedef typename TypeParam::Dtype Dtype;
+  shared_ptr<Solver<Dtype> > solver = this->NewSolver(
+      "prune { type: NODE keep: 2 start: 3 iters: 6 steps: 2 }",
+      "momentum: 0.9 weight_decay: 0.01");
+  const int left[] = {4, 4, 4, 3, 3, 3, 2, 2, 2, 2, 2, 2};
+  for (int t = 0; t < 12; ++t) {
+    const vector<Dtype> before = this->Values(*this->Weights(solver.get()));
+    solver->Step(1);
+    const vector<Dtype> w = this->Values(*this->Weights(solver.get()));
+    const Dtype* d = this->Weights(solver.get())->cpu_diff();
+    int outputs = 0;
+    Dtype largest_cut = 0, smallest_left = 1e6;
+    for (int row = 0; row < kHidden; ++row) {
+      Dtype norm = 0;
+      int nonzero = 0;
+      for (int col = 0; col < kInputs; ++col) {
+        const int i = row * kInputs + col;
+        norm += (before[i] - d[i]) * (before[i] - d[i]);
+        nonzero += w[i] != 0;
+      }
+      const bool alive = nonzero > 0;
+      outputs += alive;
+      if (before[row * kInputs] != 0) {
+        (alive ? smallest_left : largest_cut) = alive ?
+            std::min(smallest_left, norm) : std::max(largest_cut, norm);
+      }
+      EXPECT_TRUE(nonzero == 0 || nonzero == kInputs);
+      EXPECT_EQ(alive, this->Weights(solver.get(), 1)->cpu_data()[row] != 0);
+      for (int o = 0; o < kOutputs; ++o) {
+        EXPECT_EQ(alive, this->Weights(solver.get(), 2)
+            ->cpu_data()[o * kHidden + row] != 0);
+      }
+    }
+    EXPECT_EQ(outputs, left[t]) << "iteration " << t;
+    EXPECT_LE(largest_cut, smallest_left);
+  }
+}
+
+TYPED_TEST(PrunerTest, TestResumeBlockL1) {
+  const string prune =
+      "prune { type: BLOCK_L1 blocks: 2 start: 4 iters: 6 alpha: 0.1 ";
+  this->CheckResume(prune + "}", "SGD");
+  this->CheckResume(prune + "shuffle_seed: 2 }", "Adam");
+}
+
+TYPED_TEST(PrunerTest, TestResumeMagnitude) {
+  const string prune =
+      "prune { type: MAGNITUDE keep: 5 start: 3 iters: 8 steps: 3 }";
+  this->CheckResume(prune, "SGD");
+  this->CheckResume(prune, "Adam");
+}
+
+TYPED_TEST(PrunerTest, TestResumeNode) {
+  const string prune =
+      "prune { type: NODE keep: 1 start: 3 iters: 8 steps: 3 }";
+  this->CheckResume(prune, "SGD");
+  this->CheckResume(prune, "Nesterov");
+}
+
+// A phase goes by the number of the iteration: a snapshot of a net without
+// prune, loaded past the phase, is cut in the first update.
+TYPED_TEST(PrunerTest, TestSnapshotWithoutPrune) {
+  typedef typename TypeParam::Dtype Dtype;
+  {
+    shared_ptr<Solver<Dtype> > dense = this->NewSolver("", "");
+    dense->Step(9);
+    dense->Snapshot();
+  }
+  shared_ptr<Solver<Dtype> > solver = this->NewSolver(
+      "prune { type: BLOCK_L1 blocks: 2 iters: 6 alpha: 0.1 }", "");
+  solver->Restore((this->folder_ + "/snap_iter_9.solverstate").c_str());
+  EXPECT_EQ(this->Nonzero(*this->Weights(solver.get())), 24);
+  solver->Step(1);
+  EXPECT_EQ(this->Nonzero(*this->Weights(solver.get())), 12);
+}
+
+TYPED_TEST(PrunerTest, TestRefusals) {
+  const struct {
+    const char* prune;
+    const char* message;
+  } cases[] = {
+      {"blocks: 4 iters: 9",
+          "ip1.0.: 4 blocks do not divide 4 outputs and 6 inputs"},
+      {"blocks: 0 iters: 9", "ip1.0.: blocks has to be at least 1"},
+      {"blocks: 2 iters: 9 alpha: -1", "ip1.0.: alpha is negative"},
+      {"blocks: 2 iters: 9 threshold: -1", "ip1.0.: threshold is negative"},
+      {"blocks: 2 iters: 9 start: -1", "ip1.0.: start is negative"},
+      {"blocks: 2", "ip1.0.: iters has to be at least 1"},
+      {"blocks: 2 iters: 9 start: 32",
+          "ip1.0.: it ends at iteration 41, and training .max_iter. at 40"},
+      {"type: MAGNITUDE iters: 9",
+          "keep is 0, not between 1 and the 24 entries"},
+      {"type: MAGNITUDE iters: 9 keep: 25",
+          "keep is 25, not between 1 and the 24 entries"},
+      {"type: MAGNITUDE iters: 9 keep: 5 steps: 10",
+          "steps is 10, not between 1 and the 9 iterations"},
+      {"type: NODE iters: 9 steps: 2 keep: 5",
+          "keep is 5, not between 1 and the 4 outputs"},
+      {"type: NODE iters: 9 steps: 2 keep: 2 alpha: 1", "leave alpha out"}};
+  for (int i = 0; i < sizeof(cases) / sizeof(cases[0]); ++i) {
+    EXPECT_DEATH(this->NewSolver(string("prune { ") + cases[i].prune + " }",
+        ""), cases[i].message);
+  }
+  EXPECT_DEATH(this->NewSolver("} param { prune { blocks: 1 iters: 2 }", ""),
+      "ip1.1.: only a matrix of weights can be pruned");
+  EXPECT_DEATH(this->NewSolver(
+      "prune { type: NODE iters: 9 steps: 2 keep: 2 }", "",
+      "layer { name: 'soft' type: 'Softmax' bottom: 'ip1' top: 'soft' } "
+      "layer { name: 'silence' type: 'Silence' bottom: 'soft' } "),
+      "its outputs go to layer soft of type Softmax, and only an InnerProduct");
+}
+
+}  // namespace caffe
