@@ -13,45 +13,18 @@ import re
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from scripts.paths import ROOT
+from tests.conftest import remount
+from tests.refusals import assert_refused, contents, snapshot
 
 UPSTREAM = ROOT / "build" / "upstream"
 PATCHES = sorted((ROOT / "caffe_layers" / "patches").glob("*.patch"))
 LAYER = "src/caffe/layers/block_inner_product_layer.cpp"
-
-
-def snapshot(folder: Path) -> dict[str, tuple[str, int, int]]:
-    """Name, content, mode and time stamp of everything in a folder, its subfolders included."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        status = path.lstat()
-        content = "folder"
-        if path.is_symlink():
-            content = f"link to {path.readlink()}"
-        elif path.is_file():
-            content = hashlib.sha256(path.read_bytes()).hexdigest()
-        stamp = 0 if path.is_dir() else status.st_mtime_ns
-        found[path.relative_to(folder).as_posix()] = (content, status.st_mode, stamp)
-    return found
-
-
-def contents(folder: Path) -> dict[str, str]:
-    return {name: content for name, (content, _, _) in snapshot(folder).items()}
-
-
-def assert_refused(done: subprocess.CompletedProcess[str], *parts: str) -> None:
-    assert done.returncode != 0, done.stdout
-    # A last line of make's own says which target failed.
-    lines = [line for line in done.stderr.splitlines() if not line.startswith("make: ***")]
-    assert len(lines) == 1, done.stderr
-    assert lines[0].startswith("error: ")
-    for part in parts:
-        assert part in lines[0]
 
 
 class Project:
@@ -542,28 +515,18 @@ def test_no_such_tree(project: Project, name: str) -> None:
     assert snapshot(project.folder) == before
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 40 MB; skips where only root may make one."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(disk)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
-        pytest.skip("needs root, to mount a small file system")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
-
-
 def test_a_tree_that_cannot_be_written(project: Project, users: Path, small_disk: Path) -> None:
+    remount(small_disk, "size=40m")
     tree = small_disk / "caffe"
     shutil.copytree(users, tree, symlinks=True)
     before = snapshot(tree)
-    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    remount(small_disk, "ro")
     assert_refused(project.overlay(tree), str(tree), "Read-only file system")
     assert snapshot(tree) == before
 
 
 def test_a_full_disk_leaves_the_tree(project: Project, users: Path, small_disk: Path) -> None:
+    remount(small_disk, "size=40m")
     tree = small_disk / "caffe"
     shutil.copytree(users, tree, symlinks=True)
     before = snapshot(tree)

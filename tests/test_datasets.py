@@ -26,6 +26,7 @@ from scripts.dataset_sources import DebianPackage, NpmPackage
 from scripts.dataset_table import TABLE
 from scripts.errors import UserError, describe_os_error
 from scripts.paths import DATA, ROOT
+from tests.conftest import remount
 
 SHAPE = (1, 5, 4)
 COUNTS = {"train": 120, "test": 30}
@@ -532,35 +533,18 @@ def test_a_build_that_is_stopped_clears_up(tiny, mirror, tmp_path, monkeypatch, 
     assert not (tmp_path / "data/tiny").exists()
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """Return a folder on a file system of 64 kB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a small tmpfs")
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder],
-        capture_output=True,
-        check=False,
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
-
-
 def test_a_full_disk_is_a_sentence_and_leaves_nothing(small_disk, tmp_path, monkeypatch):
     counts = {"train": 4000, "test": 10}
     content = files(counts, SHAPE)
     monkeypatch.setitem(TABLE, "tiny", entry(content, counts, SHAPE))
     mirror = save(tmp_path / "large", content)
+    remount(small_disk, "size=64k")
     with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)) as error:
         datasets.ensure("tiny", mirror, small_disk)
     assert error.value.errno == errno.ENOSPC
     assert describe_os_error(error.value).startswith("no space is left on the disk (")
     assert only_finished(small_disk)
-    subprocess.run(["mount", "-o", "remount,size=4m", small_disk], check=True)
+    remount(small_disk, "size=4m")
     datasets.ensure("tiny", mirror, small_disk)
     assert datasets.verify("tiny", small_disk).splits["train"].count == 4000
 
