@@ -13,20 +13,24 @@ SEED    ?= 1#: of weights and shuffles (make train)
 SOLVER  ?=#: a solver prototxt of your own, in place of NET, CONFIG and METHOD (make train)
 MIRROR  ?=#: a folder with the data sets' official files (make data)
 CUDA    ?= $(if $(filter gpu%,$(DEVICE)),1,)#: 1 builds Caffe with CUDA (DEVICE=gpu does that too)
+CUDA_HOST ?=#: 1 builds Caffe's GPU code on a CPU double of CUDA (tests/cuda_host)
 CUDA_ARCH ?=#: GPU architectures, as 80;90 (default: the card here, else 75)
 CAFFE_TARBALL ?=#: an archive of Caffe's source (default: downloaded)
 CAFFE_SRC ?=#: a Caffe tree of your own (make overlay)
 export CUDA_ARCH CAFFE_TARBALL
 
 python  := build/venv/bin/python
-flavour := $(if $(CUDA),cuda,cpu)
+flavour := $(if $(CUDA_HOST),cuda_host,$(if $(CUDA),cuda,cpu))
 # What the C++ tests of `make test` are compiled from: ours, and Caffe's own of what we touch.
 export CAFFE_TESTS := block_inner_product_layer,exact_resume,pruner,inner_product_layer,data_layer,hdf5data_layer,hdf5_output_layer,gradient_based_solver,solver,solver_factory,net,io,protobuf,im2col_kernel,platform
 mirror  := $(if $(MIRROR),--mirror '$(MIRROR)')
 run_all := $(python) -m scripts.workflow
 settings := --seeds $(SEEDS) --jobs $(JOBS) --device '$(DEVICE)'
 
-.PHONY: help caffe data test test-caffe train table1 report quick reproduce plan overlay clean
+double := tests/cuda_host/run.sh
+ours_cu := $(shell cd caffe_layers && find src -name '*.cu')
+
+.PHONY: help caffe data test test-caffe test-gpu-on-host train table1 report quick reproduce plan overlay clean
 help:
 	@echo "Targets:"
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -66,14 +70,21 @@ report: ## report/index.html from the results that are there
 	@scripts/build/python_packages.sh
 	@$(python) -m analysis.report
 
-test: data ## C++ tests of what we add and touch, then pytest
+test: data ## C++ tests of what we add and touch, GPU code on the CPU double, then pytest
 	@scripts/build/build_caffe.sh $(flavour) test.testbin
 	@scripts/build/run_caffe_tests.sh $(flavour)
+	@tests/cuda_host/build.sh build/caffe build/cuda_host "$$CAFFE_TESTS"
+	@$(double) tests build/caffe build/cuda_host
+	@$(double) ptx build/caffe build/cuda_host $(addprefix build/caffe/,$(ours_cu))
 	@$(python) -m pytest tests
 
 test-caffe: ## all of Caffe's own tests
 	@CAFFE_TESTS= scripts/build/build_caffe.sh $(flavour) test.testbin
 	@scripts/build/run_caffe_tests.sh $(flavour)
+
+test-gpu-on-host: caffe ## all of Caffe's GPU tests on the CPU double, in both orders of threads
+	@tests/cuda_host/build.sh build/caffe build/cuda_host all
+	@$(double) all build/caffe build/cuda_host
 
 overlay: ## puts the layer into a Caffe of your own: CAFFE_SRC=path
 	@[ -n '$(CAFFE_SRC)' ] || { echo "error: name your Caffe: make overlay CAFFE_SRC=path" >&2; exit 1; }

@@ -2,7 +2,7 @@
 # Builds Caffe with our layers: build/caffe (patched source) -> build/<flavour>/, and points
 # build/bin, build/python and the virtual environment's `import caffe` at that flavour.
 #
-#   build_caffe.sh cpu|cuda [target...]
+#   build_caffe.sh cpu|cuda|cuda_host [target...]
 #
 # Without targets the library, the tools and pycaffe are built and linked up; with targets (test.testbin)
 # only those are built. Settings from the environment: CAFFE_TARBALL (an archive of the commit), CUDA_ARCH
@@ -26,6 +26,17 @@ if ! flock -n 9; then
 fi
 /usr/bin/python3 "$here/caffe_source.py" build ${CAFFE_TARBALL:+--tarball "$CAFFE_TARBALL"}
 
+link() {
+  mkdir -p "$root/build/bin"
+  ln -sfn "../$flavour/$1" "$root/build/bin/caffe"
+  ln -sfn "$flavour/$2" "$root/build/python"
+  echo "$flavour" >"$root/build/flavour"
+}
+if [ "$flavour" = cuda_host ]; then
+  "$root/tests/cuda_host/build.sh" "$root/build/caffe" "$tree" "$CAFFE_TESTS"
+  link caffe python
+  exit
+fi
 options=(
   -DCMAKE_BUILD_TYPE=Release
   -DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache
@@ -51,7 +62,7 @@ case $flavour in
     )
     ;;
   *)
-    echo "error: the flavours are cpu and cuda, not $flavour" >&2
+    echo "error: the flavours are cpu, cuda and cuda_host, not $flavour" >&2
     exit 1
     ;;
 esac
@@ -75,9 +86,4 @@ if [ "${pending:-0}" -gt 20 ]; then
 fi
 step ninja -C "$tree" install
 
-mkdir -p "$root/build/bin"
-for tool in caffe; do
-  ln -sfn "../$flavour/install/bin/$tool" "$root/build/bin/$tool"
-done
-ln -sfn "$flavour/install/python" "$root/build/python"
-echo "$flavour" >"$root/build/flavour"
+link install/bin/caffe install/python
