@@ -6,15 +6,19 @@ here states. Training compares the losses of Caffe's GPU code on the double with
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from scripts.paths import ROOT
+from tests import tiny_training as tiny
 
 HERE = ROOT / "tests" / "cuda_host"
 CAFFE = ROOT / "build" / "cuda_host" / "caffe"
@@ -36,7 +40,7 @@ FAULTS = {
     "too_many_threads": r"cuda_host: kernel AddOne .*threads in a block is 1025, more than 1024",
     "null_to_kernel": r"cuda_host: kernel AddOne .*thread \(0, 0, 0\): reads the host's address 0",
     "host_pointer_in_struct": r"cuda_host: kernel Held: argument 1 is a host pointer",
-    "pointer_in_device_memory": r"cuda_host: kernel Followed .*writes through a pointer that was no",
+    "pointer_in_device_memory": r"cuda_host: kernel Followed .*writes through a pointer that was ",
     "missing_barrier": r"element \d+ is -?nan and differs from ",
     "barrier_of_some": r"cuda_host: kernel PartlyWaits .*line \d+ is reached by 32 of 64 threads",
     "wrong_transpose": r"element 0 is 3 and differs from 4",
@@ -242,3 +246,25 @@ def test_gpu_training_resumes_from_its_snapshot(tmp_path: Path) -> None:
     rest = train(tmp_path, "GPU", "(10,1)-BD_4", "shuffle", snapshot)
     assert min(rest) == 30
     assert rest == {i: loss for i, loss in whole.items() if i >= 30}
+
+
+@needs_caffe
+def test_device_gpu_trains_through_pycaffe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--device gpu` of the training command, on the double's pycaffe: the CPU's numbers."""
+    problem = tiny.write_problem(tmp_path / "problem", max_iter=80, hidden=64)
+    net = problem.parent / "net.prototxt"
+    # The one layer whose random numbers are the device's own.
+    lines = [line for line in net.read_text().split("\n") if '"Dropout"' not in line]
+    net.write_text("\n".join(lines))
+    metrics = {}
+    for device in ("cpu", "gpu"):
+        if device == "gpu":
+            monkeypatch.setenv("PYTHONPATH", str(CAFFE.parent / "python"))
+        result = tiny.train(problem, tmp_path / device, "--device", device)
+        assert result.returncode == 0, result.stderr[-3000:]
+        (finished,) = (tmp_path / device).rglob("finished.json")
+        assert json.loads(finished.read_text())["device"]["mode"] == device
+        header, *rows = csv.reader((finished.parent / "metrics.csv").open())
+        metrics[device] = np.array([[float(x or "nan") for x in row] for row in rows])
+    assert metrics["cpu"].shape == (len(rows), len(header))
+    np.testing.assert_allclose(metrics["gpu"], metrics["cpu"], rtol=1e-3)
