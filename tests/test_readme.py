@@ -24,7 +24,7 @@ def test_marks_that_are_gone_are_reported() -> None:
 
 
 def test_targets_exist() -> None:
-    named = set(re.findall(r"make ([a-z][a-z0-9-]+)", TEXT)) - {"them"}
+    named = set(re.findall(r"\bmake ([a-z][a-z0-9-]+)", TEXT))
     help_text = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True)
     there = set(re.findall(r"^  make ([a-z0-9-]+)", help_text.stdout, re.MULTILINE))
     assert named
