@@ -14,7 +14,7 @@ from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 from google.protobuf.message import Message
 
-from scripts import datasets, lmdb_build, shapes
+from scripts import datasets, lmdb_build, pruning, recipes, shapes
 from scripts.config import Config
 from scripts.errors import UserError
 from scripts.paths import PROTOTXT
@@ -24,7 +24,7 @@ Net = caffe_pb2.NetParameter
 Solver = caffe_pb2.SolverParameter
 
 _SHUFFLE = caffe_pb2.BlockInnerProductParameter
-METHODS = {
+SHUFFLES = {
     "bdip": _SHUFFLE.NONE,
     "shuffle": _SHUFFLE.FIXED,
     "shuffle_per_pass": _SHUFFLE.PER_PASS,
@@ -41,7 +41,16 @@ _SOLVER_TYPES = ("SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam")
 
 def names() -> list[str]:
     """Return the networks that have a folder under prototxt/."""
-    return sorted(path.parent.name for path in PROTOTXT.glob("*/*_train_test.prototxt"))
+    return sorted(
+        path.parent.name
+        for path in PROTOTXT.glob("*/*_train_test.prototxt")
+        if path.name == f"{path.parent.name}_train_test.prototxt"
+    )
+
+
+def methods(net_name: str) -> list[str]:
+    """Return the ways to train a network: those of block layers, then its recipes for pruning."""
+    return [*SHUFFLES, *recipes.names(PROTOTXT / net_name)]
 
 
 def build(
@@ -50,14 +59,16 @@ def build(
     """Return the solver and the net of one run.
 
     The i-th inner product layer of prototxt/<net>/ gets `config.blocks[i]` blocks (1 makes it an
-    InnerProduct), and those with more than one the shuffle of `method`; the data layers read
-    data/<dataset>/. All else stays as it stands there. The solver names no net: the caller writes
-    the net where it wants it. UserError where the parts do not fit together.
+    InnerProduct), and those with more than one the shuffle of `method`; where `method` is a recipe
+    for pruning, all become InnerProducts, and those with more than one block get its `prune`. The
+    data layers read data/<dataset>/. All else stays as it stands there. The solver names no net:
+    the caller writes the net where it wants it. UserError where the parts do not fit together.
     """
     if net_name not in names():
         raise UserError(f"there is no network '{net_name}'; those here are {', '.join(names())}")
-    if method not in METHODS:
-        raise UserError(f"there is no method '{method}'; those known are {', '.join(METHODS)}")
+    known = methods(net_name)
+    if method not in known:
+        raise UserError(f"there is no method '{method}'; those known are {', '.join(known)}")
     _check_seed(seed)
     shape = datasets.dataset(dataset).shape
     folder = PROTOTXT / net_name
@@ -65,12 +76,13 @@ def build(
     net = parse(net_path, Net())
     solver = parse(folder / f"{net_name}_solver.prototxt", Solver())
     if method != "bdip" and max(config.blocks) == 1:
+        nothing = "blocks to permute" if method in SHUFFLES else "layer to prune"
         raise UserError(
-            f"the method {method} has no blocks to permute in {config}; use the method bdip, or a "
-            "config with more than one block"
+            f"the method {method} has no {nothing} in {config}; use the method bdip, or a config "
+            "with more than one block"
         )
     try:
-        _set_blocks(net, config, METHODS[method])
+        _set_blocks(net, config, SHUFFLES.get(method, _SHUFFLE.NONE))
         for layer in net.layer:
             if layer.type == "Data":
                 _set_source(layer, dataset)
@@ -78,6 +90,8 @@ def build(
             unknown = _check_blocks(net, _state(phase, net), lambda _: shape)
             if unknown is not None:
                 raise UserError(f"whether the blocks fit cannot be told: {unknown.reason}")
+        if method not in SHUFFLES:
+            _apply_recipe(recipes.path(folder, method), net, solver.max_iter, lambda _: shape)
     except UserError as error:
         raise UserError(f"{config} with {net_path.name} and {dataset}: {error}") from error
     for field in _NET_FIELDS:
@@ -102,8 +116,10 @@ def load_solver(path: Path, seed: int) -> tuple[Solver, Net]:
     try:
         _check_types(net)
         _find_data(net, net_path)
-        for state in _states(solver, net):
+        train, *tests = _states(solver, net)
+        for state in (train, *tests):
             _check_blocks(net, state, records)
+        pruning.check(net, train, records, solver.max_iter)
     except UserError as error:
         raise UserError(f"{net_path}: {error}") from error
     for field in _NET_FIELDS:
@@ -163,10 +179,38 @@ def _set_blocks(net: Net, config: Config, shuffle: int) -> None:
     blocks = dict(zip(names, config.blocks, strict=True))
     for layer in net.layer:
         if layer.type in _INNER_PRODUCTS:
-            _set_layer_blocks(layer, blocks[layer.name], shuffle)
+            set_layer_blocks(layer, blocks[layer.name], shuffle)
 
 
-def _set_layer_blocks(layer: Layer, blocks: int, shuffle: int) -> None:
+def _apply_recipe(path: Path, net: Net, max_iter: int, records: shapes.RecordShape) -> None:
+    """Make the block layers of `net` InnerProducts that the recipe at `path` prunes."""
+    state = _state(caffe_pb2.TRAIN, net)
+    inferred = shapes.infer(net, state, records)
+    matrices = {
+        layer.name: (
+            shapes.inner_product_parameter(layer).num_output,
+            shapes.inputs(layer, bottoms[0]),
+            layer.block_inner_product_param.blocks,  # 1 where the layer is an InnerProduct
+        )
+        for layer, bottoms in inferred
+        if layer.type in _INNER_PRODUCTS
+    }
+    for layer in net.layer:
+        if layer.type == "BlockInnerProduct":
+            set_layer_blocks(layer, 1)
+    recipe = parse(path, Net())
+    try:
+        recipes.apply(recipe, net, [layer for layer, _ in inferred], matrices)
+        pruning.check(net, state, records, max_iter)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def set_layer_blocks(layer: Layer, blocks: int, shuffle: int = _SHUFFLE.NONE) -> None:
+    """Make an inner product layer an InnerProduct (1 block) or a BlockInnerProduct.
+
+    What both have, fillers and all, is kept. UserError where a block layer would lack something.
+    """
     old = Layer()
     old.CopyFrom(layer)
     layer.ClearField("inner_product_param")
@@ -374,8 +418,8 @@ def _check_types(net: Net) -> None:
             near = difflib.get_close_matches(layer.type, known, n=1)
             cure = f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}"
             raise UserError(
-                f"layer '{layer.name}' has the type '{layer.type}', which this Caffe does not have; "
-                f"{cure}"
+                f"layer '{layer.name}' has the type '{layer.type}', which this Caffe does not "
+                f"have; {cure}"
             )
 
 

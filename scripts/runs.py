@@ -24,7 +24,6 @@ from typing import Any
 from scripts.files import read_json
 
 SCHEMA = 1
-METHODS = ("bdip", "shuffle", "shuffle_per_pass")
 
 # How long a second instance tries for the lock: a worker whose supervisor was killed needs
 # a moment to save its snapshot and to leave.

@@ -248,7 +248,11 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--net", default="lenet", help="a folder of prototxt/ (default: lenet)")
     parser.add_argument("--dataset", default="mnist", help="default: mnist")
     parser.add_argument("--config", help='blocks of the inner products, such as "(10,1)-BD_4"')
-    parser.add_argument("--method", default="bdip", help=", ".join(runs.METHODS))
+    parser.add_argument(
+        "--method",
+        default="bdip",
+        help="bdip, shuffle, shuffle_per_pass, or a file of prototxt/NET/recipes (default: bdip)",
+    )
     parser.add_argument("--solver", type=Path, help="train this solver prototxt instead")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="cpu", help="cpu, gpu or gpu:N")
@@ -274,8 +278,6 @@ def spec_from(arguments: argparse.Namespace) -> RunSpec:
         return RunSpec(None, None, None, None, arguments.seed, arguments.solver.resolve())
     if arguments.config is None:
         raise UserError('no CONFIG is given: write, for instance, CONFIG="(10,1)-BD_4"')
-    if arguments.method not in runs.METHODS:
-        raise UserError(f"METHOD={arguments.method} is not known: choose {', '.join(runs.METHODS)}")
     config = str(parse_config(arguments.config))
     return RunSpec(arguments.net, arguments.dataset, config, arguments.method, arguments.seed)
 
