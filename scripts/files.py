@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+_PART = ".part"
+
 
 @contextmanager
 def atomic_open(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
@@ -18,7 +20,7 @@ def atomic_open(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     A reader sees the old file or the new one, never a part. When the block raises, the old
     file stays and the neighbour is removed. OSError when the folder cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside = path.with_name(f".{path.name}.{os.getpid()}{_PART}")
     try:
         with open(beside, mode, encoding=None if "b" in mode else "utf-8") as stream:
             yield stream
@@ -28,6 +30,15 @@ def atomic_open(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what was written beside by a process that was killed before the rename.
+
+    For a folder that no other process writes to now.
+    """
+    for path in folder.glob(f".*{_PART}"):
+        path.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

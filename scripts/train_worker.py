@@ -123,6 +123,8 @@ class Training:
 
         weights = self.folder / "weights"
         weights.mkdir(exist_ok=True)
+        for folder in (self.folder, self.snapshots.folder, weights):
+            files.remove_parts(folder)
         for dump in weights.glob("iter_*.npz"):
             if newest is None or int(dump.stem.removeprefix("iter_")) > newest.iteration:
                 dump.unlink()
@@ -294,7 +296,7 @@ class Training:
             if now - saved >= self.snapshot_seconds:
                 self.save_snapshot()
                 self.save_record("running")
-                saved = now
+                saved = time.monotonic()  # not `now`: a slow disk shall not take all the time
             if now - shown >= 1.0:
                 self.save_progress()
                 shown = now

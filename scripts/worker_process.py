@@ -15,6 +15,8 @@ from scripts.paths import ROOT
 
 Worker = subprocess.Popen[bytes]
 
+TAIL = 1 << 16  # characters of the log in which the reason of an end is looked for
+
 # glog: F20261123 17:06:31.123456 12345 file.cpp:12] Check failed: ... (older: F1123)
 _FATAL = re.compile(r"^F\d{4,8} \S+ +\d+ [^\]]+\] (.*)$", re.MULTILINE)
 
@@ -37,23 +39,26 @@ def failure(log: str, code: int, log_path: Path) -> str:
 
 
 class Relay:
-    """Shows the lines that the worker marks for the user in its log, once each."""
+    """Reads a session's part of the log as it grows; shows the lines that are for the user."""
 
     def __init__(self, path: Path, offset: int) -> None:
         self.path = path
-        self.offset = offset  # where this session begins in the log
-        self.shown = 0
+        self.offset = offset  # where in the log the next line begins
+        self.tail = ""
 
     def pass_on(self) -> str:
-        """Print what is new; returns all that this session has in the log."""
+        """Print what is new and marked for the user; returns the last of what was read."""
         with open(self.path, "rb") as log:
             log.seek(self.offset)
-            text = log.read().decode("utf-8", "replace")
-        lines = [line for line in text.splitlines() if line.startswith(("note: ", "warning: "))]
-        for line in lines[self.shown :]:
-            print(line.removeprefix("note: "), flush=True)
-        self.shown = len(lines)
-        return text
+            new = log.read()
+        new = new[: new.rfind(b"\n") + 1]
+        self.offset += len(new)
+        text = new.decode("utf-8", "replace")
+        for line in text.splitlines():
+            if line.startswith(("note: ", "warning: ")):
+                print(line.removeprefix("note: "), flush=True)
+        self.tail = (self.tail + text)[-TAIL:]
+        return self.tail
 
 
 def lacks_room(folder: Path) -> bool:

@@ -86,8 +86,11 @@ def put_stale_aside(specs: Sequence[RunSpec], results: Path, device: tuple[str, 
         if record is None or runs.is_locked(folder):
             continue
         mark = fingerprint_of(spec, device, data, record)
-        with runs.lock(folder):
-            sentence = runs.set_aside_if_stale(folder, mark)
+        try:
+            with runs.lock(folder):
+                sentence = runs.set_aside_if_stale(folder, mark)
+        except runs.RunBusy:
+            continue  # whoever has it has just checked it
         if sentence is not None:
             print(f"{spec.title}: {sentence}", flush=True)
 

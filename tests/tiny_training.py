@@ -118,7 +118,7 @@ def start(arguments: list[str]) -> subprocess.Popen[str]:
 def kill_group(process: subprocess.Popen[str], number: int = signal.SIGKILL) -> str:
     """Send a signal to all processes of the group; returns what it had printed when it ended."""
     os.killpg(process.pid, number)
-    return process.communicate(timeout=120)[0]
+    return process.communicate(timeout=300)[0]
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 60.0) -> None:
