@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,7 +27,9 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
             f"{path} cannot be written ({error.strerror}): make room or choose another folder"
         ) from error
     finally:
-        beside.unlink(missing_ok=True)
+        # Where the folder is a file there is nothing to remove, nor a place to look.
+        with suppress(OSError):
+            beside.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

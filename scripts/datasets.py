@@ -5,7 +5,6 @@ so it is there whole or not at all; a manifest says what must be in it, and `ver
 to it. No byte is used whose digest is not the one in scripts/dataset_table.py.
 """
 
-import argparse
 import fcntl
 import hashlib
 import os
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from scripts.dataset_sources import Damaged, Source, Unavailable, sources
 from scripts.dataset_table import TABLE, Dataset, File
-from scripts.errors import UserError, run_main
+from scripts.errors import ArgumentParser, UserError, run_main
 from scripts.files import read_json, sha256_file, write_json
 from scripts.paths import DATA
 
@@ -247,7 +246,7 @@ def _flush_folder(folder: Path) -> None:
 
 def main() -> None:
     """Build the data sets named on the command line."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.datasets", description=main.__doc__)
+    parser = ArgumentParser(prog="python -m scripts.datasets", description=main.__doc__)
     parser.add_argument("names", nargs="+", metavar="NAME", help=f"of {', '.join(TABLE)}")
     parser.add_argument("--mirror", type=Path, metavar="DIR", help="a folder with the files")
     arguments = parser.parse_args()

@@ -1,5 +1,6 @@
 """A user's mistake is one sentence and an exit code, never a stack trace."""
 
+import argparse
 import errno
 import os
 import shutil
@@ -14,6 +15,13 @@ class UserError(Exception):
 
     Its text is one sentence that names the file, the value and the cure.
     """
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """Raises UserError for a wrong command line: one sentence, without the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; `{self.prog} --help` says what there is")
 
 
 def describe_os_error(error: OSError) -> str:

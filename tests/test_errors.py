@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from scripts.errors import UserError, run_main
+from scripts.errors import ArgumentParser, UserError, run_main
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,21 @@ def test_success_and_a_code_of_mains_own():
         with pytest.raises(SystemExit) as ended:
             run_main(lambda value=returned: value)
         assert ended.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--seed", "one"], "argument --seed: invalid int value: 'one'"),
+        (["--sed", "1"], "--sed"),
+        (["--seed"], "argument --seed: expected one argument"),
+    ],
+)
+def test_a_wrong_command_line_is_a_sentence(arguments, said, capsys):
+    parser = ArgumentParser(prog="python -m scripts.some")
+    parser.add_argument("--seed", type=int)
+    with pytest.raises(UserError) as error:
+        parser.parse_args(arguments)
+    assert said in str(error.value)
+    assert "`python -m scripts.some --help` says what there is" in str(error.value)
+    assert capsys.readouterr() == ("", "")
