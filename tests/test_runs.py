@@ -43,7 +43,6 @@ def test_the_options_of_a_run_name_that_run_again() -> None:
     ("options", "named"),
     [
         (["--config", "ten-one"], "ten-one"),
-        (["--config", "(10,1)-BD_4", "--method", "random"], "random"),
         (["--config", "(10,1)-BD_4", "--seed", "-1"], "-1"),
         (["--solver", "no/such_solver.prototxt"], "no/such_solver.prototxt"),
         ([], "CONFIG"),

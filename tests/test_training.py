@@ -389,6 +389,7 @@ def test_a_check_of_caffes_becomes_a_sentence(tmp_path: Path) -> None:
         (["--config", "(10,1,1)-BD_4"], "(10,1,1)-BD_4"),
         (["--config", "(10,1)-BD_4", "--dataset", "imagenet"], "imagenet"),
         (["--config", "(1,1)-BD_4", "--method", "shuffle"], "shuffle"),
+        (["--config", "(10,1)-BD_4", "--method", "random"], "random"),
         (["--config", "(10,1)-BD_4", "--device", "tpu"], "tpu"),
     ],
 )
