@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import re
 import subprocess
 from collections.abc import Iterator
 from importlib import metadata
@@ -93,11 +94,11 @@ def fingerprint(
 
 def parse_device(text: str) -> tuple[str, int]:
     """("cpu", 0) or ("gpu", number) from "cpu", "gpu" or "gpu:N"; UserError otherwise."""
-    kind, _, number = text.partition(":")
     if text == "cpu":
         return "cpu", 0
-    if kind == "gpu" and (number.isdecimal() or text == "gpu"):
-        return "gpu", int(number or 0)
+    # No machine has ten thousand, and Caffe's number for it is a 32-bit one.
+    if match := re.fullmatch(r"gpu(?::([0-9]{1,4}))?", text):
+        return "gpu", int(match[1] or 0)
     raise UserError(f"DEVICE={text} is not a device: write cpu, gpu or gpu:N, such as gpu:0")
 
 

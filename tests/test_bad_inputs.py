@@ -217,6 +217,7 @@ TABLE: dict[str, Bad] = {
     "no such data set": Bad((*TRAIN, "DATASET=imagenet"), ("'imagenet'", "mnist")),
     "no such device": Bad((*TRAIN, "DEVICE=tpu"), ("DEVICE=tpu", "gpu:N")),
     "no device number": Bad((*TRAIN, "DEVICE=gpu:x"), ("DEVICE=gpu:x", "gpu:N")),
+    "a device number beyond all": Bad((*TRAIN, "DEVICE=gpu:99999999999"), ("gpu:N",)),
     "a negative seed": Bad((*TRAIN, "SEED=-1"), ("SEED=-1",)),
     "a seed in words": Bad((*TRAIN, "SEED=one"), ("one",)),
     "no seeds": Bad(("make", "plan", "SEEDS=0"), ("SEEDS=0",)),
@@ -230,6 +231,12 @@ TABLE: dict[str, Bad] = {
         MINE,
         ("tiny.prototxt, line", "max_iters"),
         edit("mine/tiny.prototxt", "max_iter", "max_iters"),
+    ),
+    "an empty solver": Bad(MINE, ("max_iter is missing",), write("mine/tiny.prototxt", "")),
+    "more iterations than there are numbers": Bad(
+        MINE,
+        ("tiny.prototxt, line", "99999999999"),
+        edit("mine/tiny.prototxt", "max_iter: 100", "max_iter: 99999999999"),
     ),
     "a missing net": Bad(MINE, ("net.prototxt", "tiny.prototxt"), remove(NET)),
     "a net that does not parse": Bad(
@@ -278,6 +285,11 @@ TABLE: dict[str, Bad] = {
     "data without a manifest": Bad(
         LENET, ("manifest.json", "make data"), mnist_then(remove("data/mnist/manifest.json"))
     ),
+    "a file where data should be": Bad(
+        ("make", "-o", "caffe", "data"),
+        ("data",),
+        mnist_then(lambda project: (remove("data")(project), write("data", "x")(project))),
+    ),
     "no such mirror": Bad(("make", "-o", "caffe", "data", "MIRROR=none"), ("none", "not a folder")),
     "a damaged download": Bad(
         ("make", "-o", "caffe", "data", "MIRROR=mirror"),
@@ -308,6 +320,9 @@ TABLE: dict[str, Bad] = {
         LENET,
         ("results",),
         mnist_then(lambda project: (remove("results")(project), write("results", "x")(project))),
+    ),
+    "a file where the run should be": Bad(
+        (*MINE, "SEED=5"), ("custom/tiny/seed-5",), write("results/custom/tiny/seed-5", "x")
     ),
     "a damaged record": Bad(
         ("make", "table1"), ("run.json",), write(f"{RUN}/run.json", '{"schema": 1, ')

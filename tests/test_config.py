@@ -60,7 +60,7 @@ def test_what_is_no_name_is_refused_with_an_example(name):
 
 
 def test_more_inner_product_layers_than_layers_are_refused():
-    with pytest.raises(UserError, match="3 inner product layers.* only 2 layers"):
+    with pytest.raises(UserError, match=r"3 inner product layers.* only 2 layers"):
         parse_config("(1,2,1)-BD_2")
 
 
