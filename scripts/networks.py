@@ -34,7 +34,7 @@ SHUFFLES = {
 _INNER_PRODUCTS = ("InnerProduct", "BlockInnerProduct")
 _CONVOLUTIONS = ("Convolution", "Deconvolution")
 _SHARED_FIELDS = ("num_output", "bias_term", "weight_filler", "bias_filler", "axis")
-_NET_FIELDS = ("net", "net_param", "train_net", "train_net_param", "test_net", "test_net_param")
+NET_FIELDS = ("net", "net_param", "train_net", "train_net_param", "test_net", "test_net_param")
 _LR_POLICIES = ("fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid")
 _SOLVER_TYPES = ("SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam")
 
@@ -94,7 +94,7 @@ def build(
             _apply_recipe(recipes.path(folder, method), net, solver.max_iter, lambda _: shape)
     except UserError as error:
         raise UserError(f"{config} with {net_path.name} and {dataset}: {error}") from error
-    for field in _NET_FIELDS:
+    for field in NET_FIELDS:
         solver.ClearField(field)
     solver.random_seed = seed
     return solver, net
@@ -111,7 +111,7 @@ def load_solver(path: Path, seed: int) -> tuple[Solver, Net]:
     _check_seed(seed)
     solver = parse(path, Solver())
     _check_settings(path, solver)
-    net, net_path = _net_of(path, solver)
+    net, net_path = net_of(path, solver)
     records = _records_once()
     try:
         _check_types(net)
@@ -122,7 +122,7 @@ def load_solver(path: Path, seed: int) -> tuple[Solver, Net]:
         pruning.check(net, train, records, solver.max_iter)
     except UserError as error:
         raise UserError(f"{net_path}: {error}") from error
-    for field in _NET_FIELDS:
+    for field in NET_FIELDS:
         solver.ClearField(field)
     solver.random_seed = seed
     return solver, net
@@ -345,9 +345,9 @@ def _check_settings(path: Path, solver: Solver) -> None:
         raise UserError(f"{path}: {problem}")
 
 
-def _net_of(path: Path, solver: Solver) -> tuple[Net, Path]:
+def net_of(path: Path, solver: Solver) -> tuple[Net, Path]:
     """Return the net of a solver and the file it stands in."""
-    train = [field for field in _NET_FIELDS[:4] if solver.HasField(field)]
+    train = [field for field in NET_FIELDS[:4] if solver.HasField(field)]
     if len(train) != 1:
         said = f"{' and '.join(train)} both name one" if train else "none is named"
         raise UserError(f'{path}: which net to train? {said}; write one line net: "FILE"')

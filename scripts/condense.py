@@ -1,0 +1,489 @@
+"""Make a pruned net small, and back: `python -m scripts.condense NET WEIGHTS OUT_PREFIX`.
+
+A net that was trained with `prune { }` is as large as before, with zeros in it. `condense` gives
+the net that computes the same without them, with its weights and its solver's state:
+
+- InnerProduct with `prune { type: BLOCK_L1 }` becomes BlockInnerProduct, with `shuffle: FIXED`
+  where the blocks are permuted (shuffle_seed);
+- InnerProduct with `prune { type: NODE }` loses its removed outputs, and the InnerProducts that
+  follow lose those inputs.
+
+Training goes on from there as it would have in the large net. `expand` makes InnerProducts, with
+zeros off the blocks, of BlockInnerProducts: nets that any Caffe reads. Training one trains all
+entries; `prune { type: BLOCK_L1 blocks: b iters: 1 }` beside the lr_mult of the weights keeps
+unpermuted blocks.
+"""
+
+import argparse
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from caffe.proto import caffe_pb2
+from google.protobuf import text_format
+from scipy.optimize import linear_sum_assignment
+
+from scripts import blobs, networks, pruning, shapes
+from scripts.errors import UserError, run_main
+from scripts.files import atomic_open
+from scripts.model_files import read_binary, read_weights
+
+Layer = caffe_pb2.LayerParameter
+Net = caffe_pb2.NetParameter
+Solver = caffe_pb2.SolverParameter
+State = caffe_pb2.SolverState
+Prune = caffe_pb2.PruneParameter
+_Shuffle = caffe_pb2.BlockInnerProductParameter
+
+_INNER_PRODUCTS = ("InnerProduct", "BlockInnerProduct")
+
+
+@dataclass(frozen=True)
+class Change:
+    """What becomes of a layer: `edit` changes its message, the others its blobs.
+
+    `matrix` and `bias` are gathers, right for weights and for anything that a solver keeps beside
+    each weight. `permutation` (b) is the blob that a FIXED shuffle adds; `first` cuts it off.
+    """
+
+    edit: Callable[[Layer], None]
+    matrix: Callable[[np.ndarray], np.ndarray]
+    bias: Callable[[np.ndarray], np.ndarray] = lambda bias: bias
+    permutation: np.ndarray | None = None
+    first: int | None = None
+
+    def blobs(self, old: list[blobs.Blob], history: bool) -> list[blobs.Blob]:
+        """Return the layer's new blobs, or those of the solver's history of them."""
+        new = [
+            blobs.mapped(blob, self.matrix if i == 0 else self.bias)
+            for i, blob in enumerate(old[: self.first])
+        ]
+        if self.permutation is not None:
+            # It is never updated, so that there is no history of it: zeros.
+            value = self.permutation * (not history)
+            new.append(blobs.like(old[0], value))
+        return new
+
+
+def condense(net: Net, weights: Net, state: State | None = None) -> tuple[Net, Net, State | None]:
+    """Return net, weights and solver state without what `prune` made zero.
+
+    `net` may be one for training and testing or one for deployment; `prune` is looked for in it
+    and in the layers that `weights`, a caffemodel, holds. UserError where nothing was pruned, or
+    where what was pruned is not all zero yet.
+    """
+    pruned = _pruned(net, weights)
+    changes: dict[str, Change] = {}
+    rows: dict[str, np.ndarray] = {}
+    columns: dict[str, np.ndarray] = {}
+    for name, prune in pruned.items():
+        if prune.type == Prune.NODE:
+            rows[name] = _kept_outputs(_saved(weights, name), prune)
+            for follower in _followers(net, name):
+                if pruned.get(follower, Prune(blocks=1)).blocks > 1:
+                    raise UserError(
+                        f"layer '{follower}' is pruned to blocks, and loses inputs that '{name}' "
+                        "lost as outputs: what is left of its blocks is not of one size"
+                    )
+                _check_lost_inputs(_saved(weights, follower), name, rows[name])
+                columns[follower] = rows[name]
+        elif prune.type == Prune.BLOCK_L1:
+            changes[name] = _to_blocks(_saved(weights, name), prune)
+    for name in {**rows, **columns}:
+        changes[name] = _smaller(_saved(weights, name), rows.get(name), columns.get(name))
+    if not changes:
+        raise UserError(
+            "there is nothing to condense: no InnerProduct has `prune` of the type BLOCK_L1 or NODE"
+        )
+    return _changed(net, weights, state, changes)
+
+
+def expand(net: Net, weights: Net, state: State | None = None) -> tuple[Net, Net, State | None]:
+    """Return net, weights and solver state with InnerProducts in place of BlockInnerProducts.
+
+    The inverse of `condense` for blocks: zeros are where there are none. UserError where there is
+    no such layer, or one that no InnerProduct can be the same as.
+    """
+    names = {layer.name for layer in (*net.layer, *weights.layer) if _is_block(layer)}
+    changes = {name: _to_dense(_saved(weights, name)) for name in sorted(names)}
+    if not changes:
+        raise UserError("there is nothing to expand: the net has no BlockInnerProduct layer")
+    return _changed(net, weights, state, changes)
+
+
+def parameters(weights: Net) -> tuple[list[str], int]:
+    """Return the names of the inner product layers and how many weights and biases they have.
+
+    The indices of a permutation are not counted: they are not learned.
+    """
+    layers = [layer for layer in weights.layer if layer.type in _INNER_PRODUCTS and layer.blobs]
+    count = sum(
+        blobs.values(blob).size
+        for layer in layers
+        for blob in layer.blobs[: 1 + shapes.inner_product_parameter(layer).bias_term]
+    )
+    return [layer.name for layer in layers], count
+
+
+# What was pruned
+
+
+def _pruned(net: Net, weights: Net) -> dict[str, Prune]:
+    """Return the `prune` of each InnerProduct's weights, by the layer's name."""
+    found: dict[str, Prune] = {}
+    for layer in (*net.layer, *weights.layer):
+        if layer.type == "InnerProduct" and layer.param and layer.param[0].HasField("prune"):
+            found.setdefault(layer.name, layer.param[0].prune)
+    return found
+
+
+def _is_block(layer: Layer) -> bool:
+    return layer.type == "BlockInnerProduct"
+
+
+def _saved(weights: Net, name: str) -> Layer:
+    """Return the layer of that name in the caffemodel, its matrix checked."""
+    found = [layer for layer in weights.layer if layer.name == name and layer.blobs]
+    if not found:
+        raise UserError(f"there are no weights of layer '{name}'; do they belong to another net?")
+    shape = blobs.shape(found[0].blobs[0])
+    outputs = shapes.inner_product_parameter(found[0]).num_output
+    if len(shape) != 2 or shape[0] != outputs:
+        raise UserError(
+            f"the weights of {shapes.label(found[0])} have the shape {shape}, which is not one of "
+            f"its {outputs} outputs by its inputs; a `transpose` cannot be condensed"
+        )
+    return found[0]
+
+
+def _past_the_phase(prune: Prune) -> str:
+    return (
+        f"train past the end of the phase, iteration {prune.start + prune.iters}, and take the "
+        "weights from there"
+    )
+
+
+def _order(layer: Layer, prune: Prune) -> np.ndarray:
+    """Return the block of inputs (b) that each block of outputs is connected with.
+
+    UserError where entries off the blocks are not 0, or nothing tells which block is which.
+    """
+    blocks = prune.blocks
+    matrix = blobs.values(layer.blobs[0])
+    if blocks < 1 or matrix.shape[0] % blocks or matrix.shape[1] % blocks:
+        raise UserError(
+            f"{shapes.label(layer)} has the shape {matrix.shape}, which {blocks} blocks do not "
+            "divide; do the weights belong to another net?"
+        )
+    cut = _cut(matrix, blocks)
+    alive = np.count_nonzero(cut, axis=(1, 3))
+    order = np.arange(blocks)
+    if prune.HasField("shuffle_seed"):
+        order = linear_sum_assignment(alive, maximize=True)[1]
+    off = np.ones((blocks, blocks), bool)
+    off[np.arange(blocks), order] = False
+    count = int(alive[off].sum())
+    if count:
+        total = matrix.size - matrix.size // blocks
+        largest = np.abs(cut).max(axis=(1, 3))[off].max()
+        raise UserError(
+            f"{shapes.label(layer)} is not block diagonal: {count:,} of the {total:,} entries off "
+            f"its {blocks} blocks are not 0 ({count / total:.2%}), and the largest of them is "
+            f"{largest:.3g}; {_past_the_phase(prune)}"
+        )
+    empty = blocks - np.count_nonzero(alive.any(axis=1))
+    if empty > 1 and prune.HasField("shuffle_seed"):
+        raise UserError(
+            f"{shapes.label(layer)} has {empty} permuted blocks in which all is 0: which inputs "
+            "they belong to cannot be told"
+        )
+    return order
+
+
+def _kept_outputs(layer: Layer, prune: Prune) -> np.ndarray:
+    """Return the indices of the outputs that `prune { type: NODE }` left, of which none is 0."""
+    alive = blobs.values(layer.blobs[0]).any(axis=1)
+    kept = np.flatnonzero(alive)
+    if len(kept) > prune.keep:
+        raise UserError(
+            f"{shapes.label(layer)} still has {len(kept):,} of its {len(alive):,} outputs, of "
+            f"which it is to keep {prune.keep:,}; {_past_the_phase(prune)}"
+        )
+    if not len(kept):
+        raise UserError(f"{shapes.label(layer)} has no output left: all of its weights are 0")
+    for bias in layer.blobs[1:]:
+        count = np.count_nonzero(blobs.values(bias)[~alive])
+        if count:
+            raise UserError(
+                f"{shapes.label(layer)} has {count:,} outputs without weights but with a bias; "
+                "they were not removed by `prune`, which sets both to 0"
+            )
+    return kept
+
+
+def _followers(net: Net, name: str) -> list[str]:
+    """Return the names of the InnerProducts that a layer's outputs go to, in any phase."""
+    layers = list(net.layer)
+    indices = [i for i, layer in enumerate(layers) if layer.name == name]
+    if not indices:
+        raise UserError(f"the net has no layer '{name}', of which the weights were pruned")
+    return list({follower.name: 0 for i in indices for follower in pruning.followers(layers, i)})
+
+
+def _check_lost_inputs(layer: Layer, before: str, kept: np.ndarray) -> None:
+    matrix = blobs.values(layer.blobs[0])
+    if kept[-1] >= matrix.shape[1]:
+        raise UserError(
+            f"{shapes.label(layer)} takes {matrix.shape[1]} inputs, fewer than '{before}' has "
+            "outputs; do the weights belong to another net?"
+        )
+    count = np.count_nonzero(np.delete(matrix, kept, axis=1))
+    if count:
+        raise UserError(
+            f"{shapes.label(layer)} has {count:,} weights that are not 0 for removed outputs of "
+            f"'{before}'; they were not removed by `prune`, which sets these to 0 too"
+        )
+
+
+# What becomes of a layer
+
+
+def _cut(matrix: np.ndarray, blocks: int) -> np.ndarray:
+    """View a matrix (N, K) as (b, N/b, b, K/b): element [i, :, j, :] is its block (i, j)."""
+    outputs, inputs = matrix.shape
+    return matrix.reshape(blocks, outputs // blocks, blocks, inputs // blocks)
+
+
+def _to_blocks(layer: Layer, prune: Prune) -> Change:
+    order = _order(layer, prune)
+    own = np.arange(len(order))
+    permuted = bool(np.any(order != own))
+
+    def gather(matrix: np.ndarray) -> np.ndarray:
+        return _cut(matrix, len(order))[own, :, order, :].reshape(len(matrix), -1)
+
+    def edit(layer: Layer) -> None:
+        shuffle = _Shuffle.FIXED if permuted else _Shuffle.NONE
+        networks.set_layer_blocks(layer, len(order), shuffle)
+        _drop_prune(layer)
+
+    return Change(edit, gather, permutation=order if permuted else None)
+
+
+def _to_dense(layer: Layer) -> Change:
+    if not _is_block(layer):
+        raise UserError(f"the weights of '{layer.name}' are not those of a BlockInnerProduct")
+    parameter = layer.block_inner_product_param
+    blocks = parameter.blocks
+    own = order = np.arange(blocks)
+    if any(spec.HasField("prune") for spec in layer.param):
+        raise UserError(
+            f"{shapes.label(layer)} is pruned itself, for which an InnerProduct has no words; take "
+            "its `prune` out"
+        )
+    if parameter.shuffle == _Shuffle.PER_PASS:
+        raise UserError(
+            f"{shapes.label(layer)} draws a permutation in each pass, which no InnerProduct does; "
+            "take its shuffle out to expand what it computes in tests"
+        )
+    if parameter.shuffle == _Shuffle.FIXED:
+        order = blobs.values(layer.blobs[-1]).astype(int)
+        if sorted(order) != list(own):
+            raise UserError(f"the last blob of {shapes.label(layer)} is not a permutation")
+
+    def scatter(matrix: np.ndarray) -> np.ndarray:
+        outputs, inputs = matrix.shape
+        dense = np.zeros((outputs, inputs * blocks), matrix.dtype)
+        _cut(dense, blocks)[own, :, order, :] = matrix.reshape(blocks, outputs // blocks, inputs)
+        return dense
+
+    first = 1 + parameter.bias_term
+
+    def edit(layer: Layer) -> None:
+        networks.set_layer_blocks(layer, 1)
+        del layer.param[first:]
+
+    return Change(edit, scatter, first=first)
+
+
+def _smaller(layer: Layer, rows: np.ndarray | None, columns: np.ndarray | None) -> Change:
+    """Keep some rows (outputs) and some columns (inputs) of an InnerProduct."""
+
+    def gather(matrix: np.ndarray) -> np.ndarray:
+        if rows is not None:
+            matrix = matrix[rows]
+        return matrix if columns is None else matrix[:, columns]
+
+    size = gather(blobs.values(layer.blobs[0])).size
+
+    def edit(layer: Layer) -> None:
+        if rows is not None:
+            layer.inner_product_param.num_output = len(rows)
+            _drop_prune(layer)
+        elif layer.param and layer.param[0].prune.keep > size:
+            layer.param[0].prune.keep = size
+
+    return Change(edit, gather, (lambda bias: bias) if rows is None else (lambda bias: bias[rows]))
+
+
+def _drop_prune(layer: Layer) -> None:
+    if layer.param:
+        layer.param[0].ClearField("prune")
+
+
+# All of it
+
+
+def _changed(
+    net: Net, weights: Net, state: State | None, changes: dict[str, Change]
+) -> tuple[Net, Net, State | None]:
+    owned = list(_learnable(weights))
+    for name, index, sharers in owned:
+        if sharers and changes.keys() & {name, *sharers}:
+            raise UserError(
+                f"layer '{name}' shares its blob {index} with {', '.join(sharers)}: a shared blob "
+                "cannot be changed for one of them"
+            )
+    new_net, new_weights = Net(), Net()
+    new_net.CopyFrom(net)
+    new_weights.CopyFrom(weights)
+    for layer in (*new_net.layer, *new_weights.layer):
+        if layer.name in changes and layer.type in _INNER_PRODUCTS:
+            _set_blobs(layer, changes[layer.name])
+            changes[layer.name].edit(layer)
+    new_state = None if state is None else _changed_state(weights, state, changes, owned)
+    return new_net, new_weights, new_state
+
+
+def _set_blobs(layer: Layer, change: Change) -> None:
+    if layer.blobs:
+        new = change.blobs(list(layer.blobs), history=False)
+        del layer.blobs[:]
+        layer.blobs.extend(new)
+
+
+def _learnable(weights: Net) -> Iterator[tuple[str, int, list[str]]]:
+    """Yield (layer, index, other layers that share it) of each parameter, in the solver's order."""
+    sharers: dict[str, list[str]] = {}
+    for layer in weights.layer:
+        for spec in layer.param[: len(layer.blobs)]:
+            if spec.name:
+                sharers.setdefault(spec.name, []).append(layer.name)
+    for layer in weights.layer:
+        for index in range(len(layer.blobs)):
+            key = layer.param[index].name if index < len(layer.param) else ""
+            names = sharers.get(key, [layer.name])
+            if names[0] == layer.name:
+                yield layer.name, index, names[1:]
+
+
+def _changed_state(
+    weights: Net, state: State, changes: dict[str, Change], owned: list[tuple[str, int, list[str]]]
+) -> State:
+    """Change the history of each parameter as the parameter was.
+
+    SGD, Nesterov, AdaGrad and RMSProp keep one blob a parameter, Adam and AdaDelta one for all,
+    then a second one for all.
+    """
+    layers = {layer.name: layer for layer in weights.layer if layer.blobs}
+    wanted = [blobs.shape(layers[name].blobs[index]) for name, index, _ in owned]
+    found = [blobs.shape(blob) for blob in state.history]
+    if found not in (wanted, wanted * 2):
+        raise UserError(
+            f"the solver's state holds {len(found)} blobs, not one or two of the shape of each of "
+            f"the {len(wanted)} blobs of the weights: it belongs to another net"
+        )
+    new = State()
+    new.CopyFrom(state)
+    del new.history[:]
+    for start in range(0, len(found), len(wanted)):
+        history: dict[str, list[blobs.Blob]] = {}
+        part = state.history[start : start + len(wanted)]
+        for (name, _, _), blob in zip(owned, part, strict=True):
+            history.setdefault(name, []).append(blob)
+        for name, old in history.items():
+            new.history.extend(changes[name].blobs(old, True) if name in changes else old)
+    return new
+
+
+# The command
+
+
+def _read_net(path: Path) -> tuple[Net, Solver | None]:
+    """Read a net, or a solver and its net."""
+    try:
+        return networks.parse(path, Net()), None
+    except UserError as error:
+        try:
+            solver = networks.parse(path, Solver())
+        except UserError:
+            raise error from None
+    return networks.net_of(path, solver)[0], solver
+
+
+def run(
+    net_path: Path, weights_path: Path, prefix: Path, state_path: Path | None, back: bool
+) -> None:
+    """Do what the command does; see `main`. UserError where it cannot be done."""
+    outputs = {
+        suffix: prefix.with_name(prefix.name + suffix)
+        for suffix in (".prototxt", ".caffemodel", ".solverstate", "_solver.prototxt")
+    }
+    inputs = {path.resolve() for path in (net_path, weights_path, state_path) if path}
+    for path in outputs.values():
+        if path.resolve() in inputs:
+            raise UserError(
+                f"{path} would be overwritten, which is read; choose another OUT_PREFIX"
+            )
+    if not prefix.parent.is_dir():
+        raise UserError(f"there is no folder {prefix.parent}; make it, or correct OUT_PREFIX")
+    net, solver = _read_net(net_path)
+    weights = read_weights(weights_path)
+    state = state_path and read_binary(state_path, State())
+    try:
+        new_net, new_weights, new_state = (expand if back else condense)(net, weights, state)
+    except UserError as error:
+        raise UserError(f"{weights_path}: {error}") from error
+    texts = {outputs[".prototxt"]: new_net}
+    if solver is not None:
+        for field in networks.NET_FIELDS:
+            solver.ClearField(field)
+        solver.net = str(outputs[".prototxt"])
+        solver.snapshot_prefix = str(prefix)
+        texts[outputs["_solver.prototxt"]] = solver
+    binaries = {outputs[".caffemodel"]: new_weights}
+    if new_state is not None:
+        new_state.learned_net = str(outputs[".caffemodel"])
+        binaries[outputs[".solverstate"]] = new_state
+    with ExitStack() as stack:
+        for path, message in texts.items():
+            stack.enter_context(atomic_open(path)).write(text_format.MessageToString(message))
+        for path, message in binaries.items():
+            stack.enter_context(atomic_open(path, "wb")).write(message.SerializeToString())
+    names, before = parameters(weights)
+    _, after = parameters(new_weights)
+    ratio = max(before, after) / min(before, after)
+    print(f"{', '.join(names)}: {before:,} -> {after:,} parameters, {ratio:.1f}-fold")
+    print(f"written: {', '.join(map(str, [*texts, *binaries]))}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.condense",
+        description="Make a pruned net small: OUT_PREFIX.prototxt, .caffemodel and .solverstate.",
+    )
+    parser.add_argument("net", type=Path, metavar="NET", help="its prototxt, or its solver's")
+    parser.add_argument("weights", type=Path, metavar="WEIGHTS", help="its .caffemodel")
+    parser.add_argument("prefix", type=Path, metavar="OUT_PREFIX", help="where the new files go")
+    parser.add_argument("--state", type=Path, help="its .solverstate, to go on training")
+    parser.add_argument(
+        "--expand", action="store_true", help="the way back: block layers to dense ones"
+    )
+    arguments = parser.parse_args()
+    run(arguments.net, arguments.weights, arguments.prefix, arguments.state, arguments.expand)
+
+
+if __name__ == "__main__":
+    run_main(main)
