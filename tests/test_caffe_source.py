@@ -310,6 +310,17 @@ def test_a_patch_that_does_not_fit_leaves_the_tree(project: Project) -> None:
     assert snapshot(project.caffe) == before
 
 
+def test_a_full_disk_is_a_sentence(project: Project, tarball: Path, small_disk: Path) -> None:
+    """While the archive is unpacked, and while the tree is made: nothing half made stays."""
+    build = project.folder / "build"
+    build.symlink_to(small_disk)
+    assert_refused(project.build("--tarball", tarball), "No space left on device")
+    assert not list(small_disk.iterdir())
+    project.use_upstream()
+    assert_refused(project.build(), "No space left on device")
+    assert [path.name for path in small_disk.iterdir()] == ["upstream"]
+
+
 # -- the patches ------------------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ time stamps, so that a build after a change compiles what the change concerns.
 from __future__ import annotations
 
 import argparse
+import errno
 import hashlib
 import json
 import os
@@ -62,8 +63,10 @@ def tree_digest(tree: Path) -> str:
 def run(command: list[str], cwd: Path) -> str:
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
     if done.returncode:
-        last = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no message"]
-        raise SourceError(f"{command[0]}: {last[0]}")
+        lines = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
+        # The first is the reason, what follows from it comes after; apt has warnings before.
+        said = [line for line in lines if line.startswith("E:")] or lines
+        raise SourceError(f"{command[0]}: {said[0]}")
     return done.stdout
 
 
@@ -128,6 +131,8 @@ def extract(tarball: Path, tree: Path) -> None:
     try:
         run(["tar", "-x", "--no-same-owner", "-f", str(tarball.absolute())], tree)
     except SourceError as error:
+        if shutil.disk_usage(tree).free < 1 << 20:  # which tar does not say
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tree)) from error
         raise SourceError(f"{tarball} cannot be unpacked: {error}") from error
     inside = list(tree.iterdir())
     if len(inside) == 1 and inside[0].is_dir():
@@ -368,6 +373,9 @@ def main() -> int:
             overlay(arguments.tree)
     except SourceError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except shutil.Error as error:  # one (source, target, why) for each file of a copied tree
+        print(f"error: {error.args[0][0][2]}", file=sys.stderr)
         return 1
     except OSError as error:
         where = error.filename2 or error.filename
