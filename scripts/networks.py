@@ -295,8 +295,9 @@ def _check_layer(layer: Layer, inputs: int | None) -> None:
 
 
 def _check_seed(seed: int) -> None:
-    if seed < 0:
-        raise UserError(f"the seed is {seed}; write a number from 0 up")
+    # Caffe would take a larger one modulo 2^32: two seeds would be one.
+    if not 0 <= seed < 2**32:
+        raise UserError(f"the seed is {seed}; write a number from 0 to {2**32 - 1}")
 
 
 def _state(phase: int, *more: Net) -> caffe_pb2.NetState:

@@ -219,6 +219,7 @@ TABLE: dict[str, Bad] = {
     "no device number": Bad((*TRAIN, "DEVICE=gpu:x"), ("DEVICE=gpu:x", "gpu:N")),
     "a device number beyond all": Bad((*TRAIN, "DEVICE=gpu:99999999999"), ("gpu:N",)),
     "a negative seed": Bad((*TRAIN, "SEED=-1"), ("SEED=-1",)),
+    "a seed that Caffe would take for 1": Bad((*MINE, f"SEED={2**32 + 1}"), ("4294967297",)),
     "a seed in words": Bad((*TRAIN, "SEED=one"), ("one",)),
     "no seeds": Bad(("make", "plan", "SEEDS=0"), ("SEEDS=0",)),
     "seeds in words": Bad(("make", "plan", "SEEDS=three"), ("three",)),
