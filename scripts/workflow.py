@@ -201,6 +201,7 @@ def watch(
 ) -> int:
     """Show progress until Snakemake ends; returns its exit code."""
     shown = 0.0
+    all_done = False
     stopping: float | None = None
     while snakemake.poll() is None:
         now = time.monotonic()
@@ -215,7 +216,11 @@ def watch(
             done = sum(item.state == "finished" for item in items)
             if 0 < done < len(items):
                 report.refresh(done)
-            if now - shown >= LINE_SECONDS:
+            if done == len(items):
+                if not all_done:
+                    print("all runs are done; table and page are made", flush=True)
+                all_done = True
+            elif now - shown >= LINE_SECONDS:
                 print(status_line(items, jobs), flush=True)
                 shown = now
         time.sleep(POLL_SECONDS)
