@@ -209,7 +209,7 @@ TABLE: dict[str, Bad] = {
     "config of five layers": Bad((*TRAIN, "CONFIG=(10,1)-BD_5"), ("BD_4", "BD_5")),
     "blocks that do not divide": Bad((*TRAIN, "CONFIG=(7,1)-BD_4"), ("'ip1'", "7", "800", "500")),
     "blocks of the last layer": Bad((*TRAIN, "CONFIG=(10,3)-BD_4"), ("'ip2'", "3", "500", "10")),
-    "no such method": Bad((*TRAIN, "METHOD=prune"), ("METHOD=prune", "shuffle")),
+    "no such method": Bad((*TRAIN, "METHOD=prune"), ("'prune'", "shuffle")),
     "nothing to shuffle": Bad(
         (*TRAIN, "METHOD=shuffle", "CONFIG=(1,1)-BD_4"), ("shuffle", "(1,1)-BD_4")
     ),
