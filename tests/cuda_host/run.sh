@@ -38,6 +38,10 @@ tests() {
     exit "$status"
   }
   tail -n 3 "$scratch/out"
+  if grep -q '^\[  PASSED  \] 0 tests' "$scratch/out"; then
+    echo "error: $build/test.testbin has no GPU test" >&2
+    exit 1
+  fi
 }
 
 ptx() {
