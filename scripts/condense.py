@@ -15,17 +15,23 @@ unpermuted blocks.
 """
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
-from scipy.optimize import linear_sum_assignment
 
 from scripts import blobs, networks, pruning, shapes
+from scripts.condensed_layers import (
+    Change,
+    check_lost_inputs,
+    kept_outputs,
+    smaller,
+    to_blocks,
+    to_dense,
+)
 from scripts.errors import UserError, run_main
 from scripts.files import atomic_open
 from scripts.model_files import read_binary, read_weights
@@ -35,36 +41,8 @@ Net = caffe_pb2.NetParameter
 Solver = caffe_pb2.SolverParameter
 State = caffe_pb2.SolverState
 Prune = caffe_pb2.PruneParameter
-_Shuffle = caffe_pb2.BlockInnerProductParameter
 
 _INNER_PRODUCTS = ("InnerProduct", "BlockInnerProduct")
-
-
-@dataclass(frozen=True)
-class Change:
-    """What becomes of a layer: `edit` changes its message, the others its blobs.
-
-    `matrix` and `bias` are gathers, right for weights and for anything that a solver keeps beside
-    each weight. `permutation` (b) is the blob that a FIXED shuffle adds; `first` cuts it off.
-    """
-
-    edit: Callable[[Layer], None]
-    matrix: Callable[[np.ndarray], np.ndarray]
-    bias: Callable[[np.ndarray], np.ndarray] = lambda bias: bias
-    permutation: np.ndarray | None = None
-    first: int | None = None
-
-    def blobs(self, old: list[blobs.Blob], history: bool) -> list[blobs.Blob]:
-        """Return the layer's new blobs, or those of the solver's history of them."""
-        new = [
-            blobs.mapped(blob, self.matrix if i == 0 else self.bias)
-            for i, blob in enumerate(old[: self.first])
-        ]
-        if self.permutation is not None:
-            # It is never updated, so that there is no history of it: zeros.
-            value = self.permutation * (not history)
-            new.append(blobs.like(old[0], value))
-        return new
 
 
 def condense(net: Net, weights: Net, state: State | None = None) -> tuple[Net, Net, State | None]:
@@ -80,19 +58,21 @@ def condense(net: Net, weights: Net, state: State | None = None) -> tuple[Net, N
     columns: dict[str, np.ndarray] = {}
     for name, prune in pruned.items():
         if prune.type == Prune.NODE:
-            rows[name] = _kept_outputs(_saved(weights, name), prune)
+            rows[name] = kept_outputs(_saved(weights, name, "InnerProduct"), prune)
             for follower in _followers(net, name):
                 if pruned.get(follower, Prune(blocks=1)).blocks > 1:
                     raise UserError(
                         f"layer '{follower}' is pruned to blocks, and loses inputs that '{name}' "
                         "lost as outputs: what is left of its blocks is not of one size"
                     )
-                _check_lost_inputs(_saved(weights, follower), name, rows[name])
+                check_lost_inputs(_saved(weights, follower, "InnerProduct"), name, rows[name])
                 columns[follower] = rows[name]
         elif prune.type == Prune.BLOCK_L1:
-            changes[name] = _to_blocks(_saved(weights, name), prune)
+            changes[name] = to_blocks(_saved(weights, name, "InnerProduct"), prune)
     for name in {**rows, **columns}:
-        changes[name] = _smaller(_saved(weights, name), rows.get(name), columns.get(name))
+        changes[name] = smaller(
+            _saved(weights, name, "InnerProduct"), rows.get(name), columns.get(name)
+        )
     if not changes:
         raise UserError(
             "there is nothing to condense: no InnerProduct has `prune` of the type BLOCK_L1 or NODE"
@@ -107,7 +87,7 @@ def expand(net: Net, weights: Net, state: State | None = None) -> tuple[Net, Net
     no such layer, or one that no InnerProduct can be the same as.
     """
     names = {layer.name for layer in (*net.layer, *weights.layer) if _is_block(layer)}
-    changes = {name: _to_dense(_saved(weights, name)) for name in sorted(names)}
+    changes = {name: to_dense(_saved(weights, name, "BlockInnerProduct")) for name in sorted(names)}
     if not changes:
         raise UserError("there is nothing to expand: the net has no BlockInnerProduct layer")
     return _changed(net, weights, state, changes)
@@ -143,84 +123,25 @@ def _is_block(layer: Layer) -> bool:
     return layer.type == "BlockInnerProduct"
 
 
-def _saved(weights: Net, name: str) -> Layer:
-    """Return the layer of that name in the caffemodel, its matrix checked."""
+def _saved(weights: Net, name: str, kind: str) -> Layer:
+    """Return the layer of that name and type in the caffemodel, its matrix checked."""
     found = [layer for layer in weights.layer if layer.name == name and layer.blobs]
     if not found:
         raise UserError(f"there are no weights of layer '{name}'; do they belong to another net?")
-    shape = blobs.shape(found[0].blobs[0])
-    outputs = shapes.inner_product_parameter(found[0]).num_output
-    if len(shape) != 2 or shape[0] != outputs:
+    layer = found[0]
+    if layer.type != kind:
         raise UserError(
-            f"the weights of {shapes.label(found[0])} have the shape {shape}, which is not one of "
-            f"its {outputs} outputs by its inputs; a `transpose` cannot be condensed"
+            f"the weights are those of {shapes.label(layer)}, not of type {kind}; name the net "
+            "that they belong to"
         )
-    return found[0]
-
-
-def _past_the_phase(prune: Prune) -> str:
-    return (
-        f"train past the end of the phase, iteration {prune.start + prune.iters}, and take the "
-        "weights from there"
-    )
-
-
-def _order(layer: Layer, prune: Prune) -> np.ndarray:
-    """Return the block of inputs (b) that each block of outputs is connected with.
-
-    UserError where entries off the blocks are not 0, or nothing tells which block is which.
-    """
-    blocks = prune.blocks
-    matrix = blobs.values(layer.blobs[0])
-    if blocks < 1 or matrix.shape[0] % blocks or matrix.shape[1] % blocks:
+    shape = blobs.shape(layer.blobs[0])
+    outputs = shapes.inner_product_parameter(layer).num_output
+    if len(shape) != 2 or shape[0] != outputs or layer.inner_product_param.transpose:
         raise UserError(
-            f"{shapes.label(layer)} has the shape {matrix.shape}, which {blocks} blocks do not "
-            "divide; do the weights belong to another net?"
+            f"the weights of {shapes.label(layer)}, of the shape {shape}, are not one row for each "
+            f"of its {outputs} outputs; a `transpose` is not known here"
         )
-    cut = _cut(matrix, blocks)
-    alive = np.count_nonzero(cut, axis=(1, 3))
-    order = np.arange(blocks)
-    if prune.HasField("shuffle_seed"):
-        order = linear_sum_assignment(alive, maximize=True)[1]
-    off = np.ones((blocks, blocks), bool)
-    off[np.arange(blocks), order] = False
-    count = int(alive[off].sum())
-    if count:
-        total = matrix.size - matrix.size // blocks
-        largest = np.abs(cut).max(axis=(1, 3))[off].max()
-        raise UserError(
-            f"{shapes.label(layer)} is not block diagonal: {count:,} of the {total:,} entries off "
-            f"its {blocks} blocks are not 0 ({count / total:.2%}), and the largest of them is "
-            f"{largest:.3g}; {_past_the_phase(prune)}"
-        )
-    empty = blocks - np.count_nonzero(alive.any(axis=1))
-    if empty > 1 and prune.HasField("shuffle_seed"):
-        raise UserError(
-            f"{shapes.label(layer)} has {empty} permuted blocks in which all is 0: which inputs "
-            "they belong to cannot be told"
-        )
-    return order
-
-
-def _kept_outputs(layer: Layer, prune: Prune) -> np.ndarray:
-    """Return the indices of the outputs that `prune { type: NODE }` left, of which none is 0."""
-    alive = blobs.values(layer.blobs[0]).any(axis=1)
-    kept = np.flatnonzero(alive)
-    if len(kept) > prune.keep:
-        raise UserError(
-            f"{shapes.label(layer)} still has {len(kept):,} of its {len(alive):,} outputs, of "
-            f"which it is to keep {prune.keep:,}; {_past_the_phase(prune)}"
-        )
-    if not len(kept):
-        raise UserError(f"{shapes.label(layer)} has no output left: all of its weights are 0")
-    for bias in layer.blobs[1:]:
-        count = np.count_nonzero(blobs.values(bias)[~alive])
-        if count:
-            raise UserError(
-                f"{shapes.label(layer)} has {count:,} outputs without weights but with a bias; "
-                "they were not removed by `prune`, which sets both to 0"
-            )
-    return kept
+    return layer
 
 
 def _followers(net: Net, name: str) -> list[str]:
@@ -230,107 +151,6 @@ def _followers(net: Net, name: str) -> list[str]:
     if not indices:
         raise UserError(f"the net has no layer '{name}', of which the weights were pruned")
     return list({follower.name: 0 for i in indices for follower in pruning.followers(layers, i)})
-
-
-def _check_lost_inputs(layer: Layer, before: str, kept: np.ndarray) -> None:
-    matrix = blobs.values(layer.blobs[0])
-    if kept[-1] >= matrix.shape[1]:
-        raise UserError(
-            f"{shapes.label(layer)} takes {matrix.shape[1]} inputs, fewer than '{before}' has "
-            "outputs; do the weights belong to another net?"
-        )
-    count = np.count_nonzero(np.delete(matrix, kept, axis=1))
-    if count:
-        raise UserError(
-            f"{shapes.label(layer)} has {count:,} weights that are not 0 for removed outputs of "
-            f"'{before}'; they were not removed by `prune`, which sets these to 0 too"
-        )
-
-
-# What becomes of a layer
-
-
-def _cut(matrix: np.ndarray, blocks: int) -> np.ndarray:
-    """View a matrix (N, K) as (b, N/b, b, K/b): element [i, :, j, :] is its block (i, j)."""
-    outputs, inputs = matrix.shape
-    return matrix.reshape(blocks, outputs // blocks, blocks, inputs // blocks)
-
-
-def _to_blocks(layer: Layer, prune: Prune) -> Change:
-    order = _order(layer, prune)
-    own = np.arange(len(order))
-    permuted = bool(np.any(order != own))
-
-    def gather(matrix: np.ndarray) -> np.ndarray:
-        return _cut(matrix, len(order))[own, :, order, :].reshape(len(matrix), -1)
-
-    def edit(layer: Layer) -> None:
-        shuffle = _Shuffle.FIXED if permuted else _Shuffle.NONE
-        networks.set_layer_blocks(layer, len(order), shuffle)
-        _drop_prune(layer)
-
-    return Change(edit, gather, permutation=order if permuted else None)
-
-
-def _to_dense(layer: Layer) -> Change:
-    if not _is_block(layer):
-        raise UserError(f"the weights of '{layer.name}' are not those of a BlockInnerProduct")
-    parameter = layer.block_inner_product_param
-    blocks = parameter.blocks
-    own = order = np.arange(blocks)
-    if any(spec.HasField("prune") for spec in layer.param):
-        raise UserError(
-            f"{shapes.label(layer)} is pruned itself, for which an InnerProduct has no words; take "
-            "its `prune` out"
-        )
-    if parameter.shuffle == _Shuffle.PER_PASS:
-        raise UserError(
-            f"{shapes.label(layer)} draws a permutation in each pass, which no InnerProduct does; "
-            "take its shuffle out to expand what it computes in tests"
-        )
-    if parameter.shuffle == _Shuffle.FIXED:
-        order = blobs.values(layer.blobs[-1]).astype(int)
-        if sorted(order) != list(own):
-            raise UserError(f"the last blob of {shapes.label(layer)} is not a permutation")
-
-    def scatter(matrix: np.ndarray) -> np.ndarray:
-        outputs, inputs = matrix.shape
-        dense = np.zeros((outputs, inputs * blocks), matrix.dtype)
-        _cut(dense, blocks)[own, :, order, :] = matrix.reshape(blocks, outputs // blocks, inputs)
-        return dense
-
-    first = 1 + parameter.bias_term
-
-    def edit(layer: Layer) -> None:
-        networks.set_layer_blocks(layer, 1)
-        del layer.param[first:]
-
-    return Change(edit, scatter, first=first)
-
-
-def _smaller(layer: Layer, rows: np.ndarray | None, columns: np.ndarray | None) -> Change:
-    """Keep some rows (outputs) and some columns (inputs) of an InnerProduct."""
-
-    def gather(matrix: np.ndarray) -> np.ndarray:
-        if rows is not None:
-            matrix = matrix[rows]
-        return matrix if columns is None else matrix[:, columns]
-
-    size = gather(blobs.values(layer.blobs[0])).size
-
-    def edit(layer: Layer) -> None:
-        if rows is not None:
-            layer.inner_product_param.num_output = len(rows)
-            _drop_prune(layer)
-        elif layer.param and layer.param[0].prune.keep > size:
-            layer.param[0].prune.keep = size
-
-    return Change(edit, gather, (lambda bias: bias) if rows is None else (lambda bias: bias[rows]))
-
-
-def _drop_prune(layer: Layer) -> None:
-    if layer.param:
-        layer.param[0].ClearField("prune")
 
 
 # All of it

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scripts import blobs, networks
-from scripts.condense import condense, expand, parameters
+from scripts.condense import condense, expand, main, parameters
 from scripts.config import parse_config
-from scripts.errors import UserError
+from scripts.errors import UserError, run_main
 from scripts.paths import ROOT
 from tests import pruned_training as small
 from tests import tiny_training as tiny
@@ -414,6 +414,17 @@ def test_weights_that_contradict_the_net_are_refused(trained):
     assert "no weights of layer 'ip2'" in refusal(condense, model.net, model.weights)
 
     model = copy(trained("blocks"))
+    done = condensed(model).weights
+    said = refusal(condense, model.net, done)
+    assert "those of layer 'ip1' (BlockInnerProduct), not of type InnerProduct;" in said
+    done = condense(model.net, model.weights)[0]
+    said = refusal(expand, done, model.weights)
+    assert "those of layer 'ip1' (InnerProduct), not of type BlockInnerProduct;" in said
+
+    saved(model.weights, "ip1").inner_product_param.transpose = True
+    assert "a `transpose` is not known here" in refusal(condense, model.net, model.weights)
+
+    model = copy(trained("blocks"))
     del model.state.history[-1]
     said = refusal(condense, model.net, model.weights, model.state)
     assert "holds 4 blobs, not one or two of the shape of each of the 5 blobs" in said
@@ -463,7 +474,7 @@ def test_what_no_inner_product_can_do_is_not_expanded(trained):
 # The command
 
 
-def run_command(*arguments, cwd=None):
+def run_command(*arguments):
     command = [sys.executable, "-m", "scripts.condense", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
 
@@ -505,7 +516,9 @@ def test_the_command_writes_all_and_says_how_much_is_left(trained, tmp_path):
     assert not (tmp_path / "back.solverstate").exists()
 
 
-def test_the_command_refuses_in_one_sentence_and_writes_nothing(trained, tmp_path):
+def test_the_command_refuses_in_one_sentence_and_writes_nothing(
+    trained, tmp_path, monkeypatch, capsys
+):
     net, weights = write_model(tmp_path / "in", trained("blocks"))
     (tmp_path / "net.h5").write_bytes(b"\x89HDF\r\n\x1a\n and more")
     (tmp_path / "cut").write_bytes(weights.read_bytes()[:-100])
@@ -524,9 +537,11 @@ def test_the_command_refuses_in_one_sentence_and_writes_nothing(trained, tmp_pat
         ((net, weights, out / "x", "--state", weights), "solver's state holds 0 blobs"),
         ((net, weights, out / "x", "--expand"), "nothing to expand"),
     ):
-        done = run_command(*arguments)
-        assert done.returncode == 1, arguments
-        (said,) = done.stderr.splitlines()
+        monkeypatch.setattr(sys, "argv", ["condense", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            run_main(main)
+        assert ended.value.code == 1
+        (said,) = capsys.readouterr().err.splitlines()
         assert said.startswith("error: ")
         assert words in said
         assert not list(out.iterdir())

@@ -399,6 +399,31 @@ def test_a_train_and_a_test_net_come_back_as_one(users, database):
         assert kept[0].data_param.source == str(database / f"tiny/{split}_lmdb")
 
 
+def test_prune_is_checked_in_the_training_net(users):
+    def net(prune):
+        return USERS_NET.replace('top: "ip"', f'top: "ip" param {{ prune {{ {prune} }} }}')
+
+    dense = net("iters: 10 blocks: 2").replace("BlockInnerProduct", "InnerProduct")
+    dense = dense.replace("block_inner_product_param", "inner_product_param").replace(
+        "num_output: 6 blocks: 2", "num_output: 6"
+    )
+    users(net=dense)
+    with pytest.raises(UserError, match=r"net\.prototxt: prune of layer 'ip' .* at iteration 15 "):
+        users(net=dense.replace("iters: 10", "iters: 15"))
+    # In a block layer the matrix is (N, K/b), here (6, 10).
+    users(net=net("type: MAGNITUDE iters: 10 keep: 60"))
+    with pytest.raises(UserError, match=r"keep is 61; .* from 1 to 60"):
+        users(net=net("type: MAGNITUDE iters: 10 keep: 61"))
+    in_test = dense.replace('bottom: "data" top', 'include { phase: TEST } bottom: "data" top')
+    train = dense.replace('bottom: "data" top', 'include { phase: TRAIN } bottom: "data" top')
+    at = train.index('layer { name: "ip"')
+    users(
+        net=train[:at]
+        + in_test[at : in_test.index("layer", at + 5)].replace("10", "99")
+        + train[at:]
+    )
+
+
 def test_blocks_are_not_checked_where_the_shape_cannot_be_told(users):
     net = USERS_NET.replace('bottom: "data" top: "ip"', 'bottom: "odd" top: "ip"').replace(
         'layer { name: "ip"',

@@ -1,6 +1,7 @@
 """Pruning: recipes, what is kept, the nets that prune, and what is refused."""
 
-from math import gcd, prod
+import subprocess
+from math import gcd
 
 import pytest
 from caffe.proto import caffe_pb2
@@ -232,12 +233,27 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip2" bottom: "label" top: 
 GOOD = "prune { blocks: 2 start: 5 iters: 5 }"
 
 
-def check(edit=lambda text: text, **params):
+def with_params(**params):
     text = NET
     for word in ("CONV", "WEIGHTS", "BIAS", "NEXT"):
         text = text.replace(word, params.get(word.lower(), ""))
-    net = text_format.Parse(edit(text), caffe_pb2.NetParameter())
+    return text
+
+
+def check(edit=lambda text: text, **params):
+    net = text_format.Parse(edit(with_params(**params)), caffe_pb2.NetParameter())
     pruning.check(net, TRAIN, lambda _: (0, 0, 0), max_iter=10)
+
+
+def caffe_train(folder, **params):
+    """Train for the 10 iterations on zeros with the `caffe` program."""
+    (folder / "net.prototxt").write_text(with_params(**params))
+    (folder / "solver.prototxt").write_text(
+        f'net: "{folder}/net.prototxt" max_iter: 10 base_lr: 0.01 lr_policy: "fixed" '
+        f'snapshot_prefix: "{folder}/s"'
+    )
+    command = [ROOT / "build/bin/caffe", "train", f"--solver={folder}/solver.prototxt"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
 @pytest.mark.parametrize(
@@ -250,9 +266,10 @@ def check(edit=lambda text: text, **params):
         "prune { type: NODE keep: 6 iters: 10 steps: 10 }",
     ],
 )
-def test_what_can_be_pruned_passes(prune):
-    assert prod((4, 2, 2)) * 6 == 96
+def test_what_can_be_pruned_passes_here_and_in_caffe(prune, tmp_path):
     check(weights=prune)
+    done = caffe_train(tmp_path, weights=prune)
+    assert done.returncode == 0, done.stderr[-1000:]
 
 
 @pytest.mark.parametrize(
@@ -292,6 +309,24 @@ def test_what_cannot_be_pruned_is_one_sentence(params, words):
     with pytest.raises(UserError, match=words) as error:
         check(**params)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"bias": GOOD},
+        {"weights": "prune { iters: 5 blocks: 4 }"},
+        {"weights": "prune { blocks: 2 iters: 6 start: 5 }"},
+        {"weights": "prune { type: MAGNITUDE iters: 9 keep: 9 }"},
+        {"next": "prune { type: NODE iters: 10 keep: 1 }"},
+    ],
+)
+def test_caffe_would_abort_on_it(params, tmp_path):
+    with pytest.raises(UserError):
+        check(**params)
+    done = caffe_train(tmp_path, **params)
+    assert done.returncode < 0
+    assert "prune of ip" in done.stderr
 
 
 def test_outputs_of_other_layers_cannot_be_removed():
