@@ -12,20 +12,21 @@ METHOD  ?= bdip#: bdip, shuffle or shuffle_per_pass (make train)
 SEED    ?= 1#: of weights and shuffles (make train)
 SOLVER  ?=#: a solver prototxt of your own, in place of NET, CONFIG and METHOD (make train)
 MIRROR  ?=#: a folder with the data sets' official files (make data)
-CUDA    ?= $(if $(filter gpu%,$(DEVICE)),1,)#: 1 builds Caffe with CUDA (DEVICE=gpu does that too)
+CUDA    ?= $(if $(filter gpu%,$(DEVICE)),1)#: 1 builds Caffe with CUDA (DEVICE=gpu does that too)
 CUDA_HOST ?=#: 1 builds Caffe's GPU code on a CPU double of CUDA (tests/cuda_host)
 CUDA_ARCH ?=#: GPU architectures, as 80;90 (default: the card here, else 75)
 CAFFE_TARBALL ?=#: an archive of Caffe's source (default: downloaded)
 CAFFE_SRC ?=#: a Caffe tree of your own (make overlay)
-export CUDA_ARCH CAFFE_TARBALL
+# Recipes take settings from the environment, as "$$NAME": no character in them means anything to the shell.
+export DEVICE SEEDS JOBS NET DATASET CONFIG METHOD SEED SOLVER MIRROR CUDA_ARCH CAFFE_TARBALL CAFFE_SRC
 
 python  := build/venv/bin/python
-flavour := $(if $(CUDA_HOST),cuda_host,$(if $(CUDA),cuda,cpu))
+flavour := $(if $(filter-out 0,$(CUDA_HOST)),cuda_host,$(if $(filter-out 0,$(CUDA)),cuda,cpu))
 # What the C++ tests of `make test` are compiled from: ours, and Caffe's own of what we touch.
 export CAFFE_TESTS := block_inner_product_layer,exact_resume,pruner,inner_product_layer,data_layer,hdf5data_layer,hdf5_output_layer,gradient_based_solver,solver,solver_factory,net,io,protobuf,im2col_kernel,platform
-mirror  := $(if $(MIRROR),--mirror '$(MIRROR)')
+mirror  := $(if $(MIRROR),--mirror "$$MIRROR")
 run_all := $(python) -m scripts.workflow
-settings := --seeds $(SEEDS) --jobs $(JOBS) --device '$(DEVICE)'
+settings := --seeds "$$SEEDS" --jobs "$$JOBS" --device "$$DEVICE"
 
 double := tests/cuda_host/run.sh
 ours_cu := $(shell cd caffe_layers && find src -name '*.cu')
@@ -45,11 +46,11 @@ data: caffe ## MNIST and Fashion-MNIST as LMDB, digests checked
 
 train: caffe ## one run: NET, DATASET, CONFIG, METHOD, SEED, or a SOLVER of your own
 ifeq ($(SOLVER),)
-	@$(python) -m scripts.datasets '$(DATASET)' $(mirror)
-	@$(python) -m scripts.train --net '$(NET)' --dataset '$(DATASET)' --config '$(CONFIG)' --method '$(METHOD)' \
-	  --seed '$(SEED)' --device '$(DEVICE)'
+	@$(python) -m scripts.datasets "$$DATASET" $(mirror)
+	@$(python) -m scripts.train --net "$$NET" --dataset "$$DATASET" --config "$$CONFIG" --method "$$METHOD" \
+	  --seed "$$SEED" --device "$$DEVICE"
 else
-	@$(python) -m scripts.train --solver '$(SOLVER)' --seed '$(SEED)' --device '$(DEVICE)'
+	@$(python) -m scripts.train --solver "$$SOLVER" --seed "$$SEED" --device "$$DEVICE"
 endif
 
 quick: caffe ## a first look in a quarter of an hour: one seed, first rows of Table 1
@@ -87,8 +88,8 @@ test-gpu-on-host: caffe ## all of Caffe's GPU tests on the CPU double, in both o
 	@$(double) all build/caffe build/cuda_host
 
 overlay: ## puts the layer into a Caffe of your own: CAFFE_SRC=path
-	@[ -n '$(CAFFE_SRC)' ] || { echo "error: name your Caffe: make overlay CAFFE_SRC=path" >&2; exit 1; }
-	@/usr/bin/python3 scripts/build/caffe_source.py overlay '$(CAFFE_SRC)'
+	@[ -n "$$CAFFE_SRC" ] || { echo "error: name your Caffe: make overlay CAFFE_SRC=path" >&2; exit 1; }
+	@/usr/bin/python3 scripts/build/caffe_source.py overlay "$$CAFFE_SRC"
 
 clean: ## removes what was built (build/); data, results and report stay
 	rm -rf build

@@ -5,6 +5,7 @@ failed CHECK, is looked for here first, and becomes a sentence.
 """
 
 import difflib
+import math
 from collections.abc import Callable
 from math import gcd
 from pathlib import Path
@@ -323,6 +324,8 @@ def _check_settings(path: Path, solver: Solver) -> None:
     problem = None
     if solver.max_iter < 1:
         problem = "max_iter is missing; write how many iterations to train"
+    elif not math.isfinite(solver.base_lr):
+        problem = f"base_lr is {solver.base_lr}; write a number"
     elif solver.lr_policy not in _LR_POLICIES:
         problem = f"lr_policy is '{solver.lr_policy}'; write one of {', '.join(_LR_POLICIES)}"
     elif solver.lr_policy in ("step", "sigmoid") and solver.stepsize < 1:

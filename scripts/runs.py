@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scripts.errors import UserError
 from scripts.files import read_json
 
 SCHEMA = 1
@@ -189,12 +190,20 @@ def format_number(value: float) -> str:
     return format(value, ".7g")
 
 
-def read_rows(path: Path, last_iteration: int) -> list[dict[str, str]]:
-    """The rows of metrics.csv up to `last_iteration`, as text, in order."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    header = lines[0].split(",")
-    rows = [dict(zip(header, line.split(","), strict=True)) for line in lines[1:]]
-    return [row for row in rows if int(row["iteration"]) <= last_iteration]
+def read_rows(path: Path, header: list[str], last_iteration: int) -> list[dict[str, str]]:
+    """The rows of metrics.csv up to `last_iteration`, as text, in order.
+
+    UserError where the file is not one with these columns.
+    """
+    damaged = UserError(f"{path} is damaged: remove {path.parent}, and the run starts anew")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        if not lines or lines[0].split(",") != header:
+            raise damaged
+        rows = [dict(zip(header, line.split(","), strict=True)) for line in lines[1:]]
+        return [row for row in rows if int(row["iteration"]) <= last_iteration]
+    except ValueError as error:
+        raise damaged from error
 
 
 def rows_text(header: list[str], rows: list[dict[str, str]]) -> str:

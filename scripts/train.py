@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from scripts import files, provenance, runs
 from scripts.config import parse_config
-from scripts.errors import UserError, run_main
+from scripts.errors import ArgumentParser, UserError, run_main
 from scripts.paths import RESULTS, ROOT
 from scripts.processes import StopRequest, die_with_parent
 from scripts.progress import Display, duration
@@ -242,7 +242,7 @@ def run(
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="python -m scripts.train", description="Train one run, or go on with it."
     )
     parser.add_argument("--net", default="lenet", help="a folder of prototxt/ (default: lenet)")

@@ -130,7 +130,7 @@ class Training:
                 dump.unlink()
         self.header = ["iteration", "lr", "train_loss", *self._test_columns()]
         if newest is not None:
-            self.rows = runs.read_rows(self.folder / "metrics.csv", newest.iteration)
+            self.rows = runs.read_rows(self.folder / "metrics.csv", self.header, newest.iteration)
         files.write_text(self.folder / "metrics.csv", runs.rows_text(self.header, self.rows))
 
     def _solver_file(self) -> Path:

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts import data_digests, experiments, files, provenance, runs
-from scripts.errors import UserError, disk_is_full, run_main
+from scripts.errors import ArgumentParser, UserError, disk_is_full, run_main
 from scripts.paths import RESULTS, ROOT
 from scripts.processes import StopRequest, die_with_parent
 from scripts.progress import duration
@@ -341,7 +341,7 @@ def print_plan(specs: Sequence[RunSpec], results: Path, device: str, jobs: int) 
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="python -m scripts.workflow", description="Train many runs and make the report."
     )
     parser.add_argument("what", choices=("quick", "reproduce", "plan"))

@@ -335,17 +335,7 @@ TABLE: dict[str, Bad] = {
 }
 
 
-# The usage that argparse prints before its sentence; scripts.errors.ArgumentParser leaves it away.
-SEVERAL_LINES = pytest.mark.xfail(strict=True, reason="the usage is printed before the sentence")
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=SEVERAL_LINES if name.endswith("in words") else ())
-        for name in TABLE
-    ],
-)
+@pytest.mark.parametrize("name", TABLE)
 def test_a_bad_input_is_one_sentence_and_loses_nothing(project: Path, name: str) -> None:
     bad = TABLE[name]
     if bad.damage is not None:

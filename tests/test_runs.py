@@ -112,10 +112,21 @@ def test_rows_after_the_snapshot_are_dropped(tmp_path: Path) -> None:
     ]
     path = tmp_path / "metrics.csv"
     files.write_text(path, runs.rows_text(header, rows))
-    kept = runs.read_rows(path, 100)
+    kept = runs.read_rows(path, header, 100)
     assert runs.rows_text(header, kept) == (
         "iteration,lr,train_loss,test_accuracy\n0,0.01,,0.1\n100,0.009,0.5,\n"
     )
+
+
+@pytest.mark.parametrize(
+    "text", ["", "iteration,lr\n0,1\n", "{header}\n0,1\n", "{header}\nx,1,1,1\n"]
+)
+def test_a_damaged_table_is_refused(tmp_path: Path, text: str) -> None:
+    header = ["iteration", "lr", "train_loss", "test_accuracy"]
+    path = tmp_path / "metrics.csv"
+    files.write_text(path, text.format(header=",".join(header)))
+    with pytest.raises(UserError, match=r"metrics\.csv is damaged"):
+        runs.read_rows(path, header, 100)
 
 
 def test_numbers_have_the_digits_of_single_precision() -> None:
