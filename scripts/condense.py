@@ -15,6 +15,7 @@ unpermuted blocks.
 """
 
 import argparse
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -262,6 +263,12 @@ def run(
     net, solver = _read_net(net_path)
     weights = read_weights(weights_path)
     state = state_path and read_binary(state_path, State())
+    if state and Path(state.learned_net).name != weights_path.name:
+        print(
+            f"note: {state_path} was written with the weights {state.learned_net}; make sure that "
+            f"{weights_path} are the same",
+            file=sys.stderr,
+        )
     try:
         new_net, new_weights, new_state = (expand if back else condense)(net, weights, state)
     except UserError as error:
@@ -278,10 +285,19 @@ def run(
         new_state.learned_net = str(outputs[".caffemodel"])
         binaries[outputs[".solverstate"]] = new_state
     with ExitStack() as stack:
-        for path, message in texts.items():
-            stack.enter_context(atomic_open(path)).write(text_format.MessageToString(message))
-        for path, message in binaries.items():
-            stack.enter_context(atomic_open(path, "wb")).write(message.SerializeToString())
+        streams = [
+            *(
+                (stack.enter_context(atomic_open(path)), text_format.MessageToString(message))
+                for path, message in texts.items()
+            ),
+            *(
+                (stack.enter_context(atomic_open(path, "wb")), message.SerializeToString())
+                for path, message in binaries.items()
+            ),
+        ]
+        for stream, content in streams:
+            stream.write(content)
+            stream.flush()  # a full disk is found before the first file gets its name
     names, before = parameters(weights)
     _, after = parameters(new_weights)
     ratio = max(before, after) / min(before, after)

@@ -497,6 +497,7 @@ def test_the_command_writes_all_and_says_how_much_is_left(trained, tmp_path):
     after = 6 * 40 + 40 + 8 * 20 + 20 * 5 + 5
     ratio = before / after
     assert f"ip1, ip2, ip3: {before:,} -> {after:,} parameters, {ratio:.1f}-fold" in done.stdout
+    assert f"was written with the weights {model.state.learned_net}; make sure" in done.stderr
     expected = condensed(model)
     found = networks.parse(tmp_path / "small.prototxt", caffe_pb2.NetParameter())
     assert found == expected.net
@@ -541,7 +542,8 @@ def test_the_command_refuses_in_one_sentence_and_writes_nothing(
         with pytest.raises(SystemExit) as ended:
             run_main(main)
         assert ended.value.code == 1
-        (said,) = capsys.readouterr().err.splitlines()
+        *notes, said = capsys.readouterr().err.splitlines()
+        assert all(note.startswith("note: ") for note in notes)
         assert said.startswith("error: ")
         assert words in said
         assert not list(out.iterdir())
