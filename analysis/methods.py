@@ -46,11 +46,18 @@ DATASET_LABELS = {
     "svhn": "SVHN",
     "cifar10": "CIFAR-10",
 }
-NET_LABELS = {"lenet": "LeNet-5", "cuda_convnet": "cuda-convnet"}
+NET_LABELS = {
+    "lenet": "LeNet-5",
+    "cuda_convnet": "cuda-convnet",
+    "mlp980": "MLP 784-980-10",
+}
 
 # What `make train` runs today: the methods of each net, and the data sets, the default one first.
-RUNNABLE_METHODS = {"lenet": ("bdip", "shuffle", "shuffle_per_pass")}
-RUNNABLE_DATASETS = {"lenet": ("mnist", "fashion-mnist")}
+RUNNABLE_METHODS = {
+    "lenet": ("bdip", "shuffle", "shuffle_per_pass", "ip_bdip", "magnitude", "node"),
+    "mlp980": ("bdip", "shuffle", "shuffle_per_pass", "ip_bdip"),
+}
+RUNNABLE_DATASETS = {"lenet": ("mnist", "fashion-mnist"), "mlp980": ("mnist", "fashion-mnist")}
 
 
 def is_dense(config: str) -> bool:

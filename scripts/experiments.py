@@ -7,8 +7,8 @@ from scripts.runs import RunSpec
 # Table 1, LeNet-5 on MNIST: (config, methods). A dense network has no blocks to shuffle.
 TABLE1_MNIST: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("(1,1)-BD_4", ("bdip",)),
-    ("(10,1)-BD_4", ("bdip", "shuffle", "shuffle_per_pass")),
-    ("(100,10)-BD_4", ("bdip", "shuffle", "shuffle_per_pass")),
+    ("(10,1)-BD_4", ("bdip", "shuffle", "shuffle_per_pass", "ip_bdip", "magnitude")),
+    ("(100,10)-BD_4", ("bdip", "shuffle", "shuffle_per_pass", "ip_bdip", "magnitude")),
 )
 
 # A first look: one seed, the dense network, both block networks, one shuffle.

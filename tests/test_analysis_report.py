@@ -103,7 +103,7 @@ def test_page_from_nothing(tmp_path: Path) -> None:
     text = Page(report.write(load(tmp_path), tmp_path / "report")).text
     assert "No run is finished yet" in text
     assert "No config has a result with both shuffles yet." in text
-    assert text.count("make train") == 7
+    assert text.count("make train") == 11
 
 
 def test_imports_neither_caffe_nor_scripts() -> None:

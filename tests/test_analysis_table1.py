@@ -47,7 +47,7 @@ def test_what_is_not_run_names_its_command(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "place",
-    [("mnist", "(10,1)-BD_4", "ip_bdip"), ("svhn", "(8,1)-BD_5", "bdip")],
+    [("svhn", "(8,1)-BD_5", "ip_bdip"), ("cifar10", "(64,2)-BD_5", "bdip")],
 )
 def test_what_cannot_be_run_says_so(tmp_path: Path, place: tuple[str, str, str]) -> None:
     row = rows_by_name(load(tmp_path))[place]
@@ -55,7 +55,7 @@ def test_what_cannot_be_run_says_so(tmp_path: Path, place: tuple[str, str, str])
     assert row.status == "not available yet"
 
 
-def test_a_result_of_a_method_without_a_command_is_shown_all_the_same(tmp_path: Path) -> None:
+def test_a_result_of_pruning_is_shown(tmp_path: Path) -> None:
     write_run(tmp_path, "(10,1)-BD_4", "ip_bdip", 1, 0.99)
     row = rows_by_name(load(tmp_path))["mnist", "(10,1)-BD_4", "ip_bdip"]
     assert row.difference == pytest.approx(99.0 - 99.02)
