@@ -20,6 +20,10 @@ CAFFE_SRC ?=#: a Caffe tree of your own (make overlay)
 # Recipes take settings from the environment, as "$$NAME": no character in them means anything to the shell.
 export DEVICE SEEDS JOBS NET DATASET CONFIG METHOD SEED SOLVER MIRROR CUDA_ARCH CAFFE_TARBALL CAFFE_SRC
 
+# What one checkout compiled, another finds in the cache.
+export CCACHE_BASEDIR := $(CURDIR)
+export CCACHE_NOHASHDIR := 1
+
 python  := build/venv/bin/python
 flavour := $(if $(filter-out 0,$(CUDA_HOST)),cuda_host,$(if $(filter-out 0,$(CUDA)),cuda,cpu))
 # What the C++ tests of `make test` are compiled from: ours, and Caffe's own of what we touch.
