@@ -62,6 +62,7 @@ CHECKS = (
     "products",
     "random_numbers",
     "refused_sizes",
+    "structures",
     "vectors",
 )
 

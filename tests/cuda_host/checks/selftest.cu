@@ -222,6 +222,22 @@ static void fresh_shared_memory() {
   REQUIRE(to_host(stale, 1)[0] == 0);
 }
 
+// A structure with a pointer, and with padding that holds half of one.
+struct Holder {
+  int* x;
+  int value;
+};
+__global__ void Store(Holder holder) { *holder.x = holder.value; }
+static void structures() {
+  Holder holder;
+  int* const x = to_device<int>({0});
+  memcpy(&holder, &x, sizeof(x));
+  memcpy(reinterpret_cast<char*>(&holder) + sizeof(x), &x, sizeof(x));
+  holder.value = 5;
+  Store<<<1, 1>>>(holder);
+  REQUIRE(to_host(x, 1)[0] == 5);
+}
+
 // Forms of launches that the rewriter has to take; each adds to the result.
 template <typename T, int kStep>
 __global__ void Add(T* sum, T value) { atomicAdd(sum, value * kStep); }
@@ -286,6 +302,7 @@ int main(int argc, char** argv) {
   const std::map<std::string, std::function<void()>> checks = {
     CHECK(products), CHECK(refused_sizes), CHECK(vectors), CHECK(barriers),
     CHECK(fresh_shared_memory), CHECK(forms_of_launches), CHECK(random_numbers),
+    CHECK(structures),
   };
   if (argc == 1) {
     for (const auto& check : checks) { puts(check.first.c_str()); }

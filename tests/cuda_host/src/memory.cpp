@@ -135,12 +135,16 @@ void* kernel_argument(const char* kernel, int index, const void* pointer) {
   return device(cat("kernel ", kernel), cat("argument ", index).c_str(), pointer, 0);
 }
 
-// What looks like an address is one: where the page is mapped, of the host.
+// A word is taken for a pointer where it lies in a living allocation or in a mapped page of the
+// host; anything else (integers, padding) stays, and faults if it was a pointer after all.
 void kernel_structure(const char* kernel, int index, void* structure, size_t size) {
   for (size_t i = 0; i + sizeof(void*) <= size; i += sizeof(void*)) {
     void** const word = reinterpret_cast<void**>(static_cast<char*>(structure) + i);
     unsigned char resident;
-    if (is_device(*word) || !mincore(pointer_to(number(*word) / kPage * kPage), 1, &resident)) {
+    std::unique_lock<std::mutex> lock(mutex);
+    const bool living = find(&live, number(*word), 0) != live.end();
+    lock.unlock();
+    if (living || !mincore(pointer_to(number(*word) / kPage * kPage), 1, &resident)) {
       *word = kernel_argument(kernel, index, *word);
     }
   }
