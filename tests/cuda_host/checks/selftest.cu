@@ -222,7 +222,7 @@ static void fresh_shared_memory() {
   REQUIRE(to_host(stale, 1)[0] == 0);
 }
 
-// A structure with a pointer, and with padding that holds half of one.
+// A structure with a pointer, and with padding that holds half of another.
 struct Holder {
   int* x;
   int value;
@@ -232,7 +232,8 @@ static void structures() {
   Holder holder;
   int* const x = to_device<int>({0});
   memcpy(&holder, &x, sizeof(x));
-  memcpy(reinterpret_cast<char*>(&holder) + sizeof(x), &x, sizeof(x));
+  char* const far = reinterpret_cast<char*>(x) + (1LL << 32);
+  memcpy(reinterpret_cast<char*>(&holder) + sizeof(x), &far, sizeof(far));
   holder.value = 5;
   Store<<<1, 1>>>(holder);
   REQUIRE(to_host(x, 1)[0] == 5);

@@ -144,7 +144,8 @@ void kernel_structure(const char* kernel, int index, void* structure, size_t siz
     std::unique_lock<std::mutex> lock(mutex);
     const bool living = find(&live, number(*word), 0) != live.end();
     lock.unlock();
-    if (living || !mincore(pointer_to(number(*word) / kPage * kPage), 1, &resident)) {
+    if (living || (!is_device(*word) &&
+                   !mincore(pointer_to(number(*word) / kPage * kPage), 1, &resident))) {
       *word = kernel_argument(kernel, index, *word);
     }
   }
