@@ -31,7 +31,8 @@ struct Fiber {
 
 // The one launch that runs; others wait for the mutex.
 std::mutex launching;
-std::string kernel_name;
+const char *kernel_name, *launch_file;
+int launch_line;
 void (*body)(void*);
 void* context;
 unsigned threads, next_thread;
@@ -43,12 +44,17 @@ std::vector<void*> shared_seen;  // __shared__ variables filled in this block
 
 uint3 index_in(unsigned i, unsigned count, const uint3& dim) {
   if (reversed) { i = count - 1 - i; }
+  if (i < dim.x) { return uint3{i, 0, 0}; }
   return uint3{i % dim.x, i / dim.x % dim.y, i / dim.x / dim.y};
+}
+
+std::string who() {
+  return cat("kernel ", kernel_name, " (", launch_file, ":", launch_line, ")");
 }
 
 std::string position() {
   const uint3 &b = block_index, &t = thread_index;
-  return cat(kernel_name, ", block (", b.x, ", ", b.y, ", ", b.z, "), thread (", t.x, ", ", t.y,
+  return cat(who(), ", block (", b.x, ", ", b.y, ", ", b.z, "), thread (", t.x, ", ", t.y,
              ", ", t.z, ")");
 }
 
@@ -82,7 +88,7 @@ Fiber* idle_fiber() {
     start.uc_stack.ss_size = 256 << 10;
     start.uc_stack.ss_sp = mmap(nullptr, start.uc_stack.ss_size, PROT_READ | PROT_WRITE,
                                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (start.uc_stack.ss_sp == MAP_FAILED) { stop(kernel_name, "no memory for a stack"); }
+    if (start.uc_stack.ss_sp == MAP_FAILED) { stop(who(), "no memory for a stack"); }
     makecontext(&start, fiber_main, 0);
     running = new Fiber();
     if (_setjmp(scheduler) == 0) { setcontext(&start); }
@@ -103,7 +109,7 @@ void run_block() {
     const auto same_line = [&](const Fiber* fiber) { return fiber->line == line; };
     const size_t there = std::count_if(wave.begin(), wave.end(), same_line);
     if (there != threads) {
-      stop(kernel_name, cat("__syncthreads in line ", line, " is reached by ", there, " of ",
+      stop(who(), cat("__syncthreads in line ", line, " is reached by ", there, " of ",
                             threads, " threads"));
     }
     for (Fiber* fiber : wave) {
@@ -114,8 +120,8 @@ void run_block() {
 }
 
 void check(const char* what, size_t value, size_t limit) {
-  if (value == 0) { stop(kernel_name, cat("an empty launch: ", what, " is 0")); }
-  if (value > limit) { stop(kernel_name, cat(what, " is ", value, ", more than ", limit)); }
+  if (value == 0) { stop(who(), cat("an empty launch: ", what, " is 0")); }
+  if (value > limit) { stop(who(), cat(what, " is ", value, ", more than ", limit)); }
 }
 
 }  // namespace
@@ -124,7 +130,9 @@ void run_grid(const char* kernel, const char* file, int line, const Config& conf
               void (*call)(void*), void* argument) {
   std::lock_guard<std::mutex> lock(launching);
   const dim3 &grid = config.grid, &block = config.block;
-  kernel_name = cat("kernel ", kernel, " (", file, ":", line, ")");
+  kernel_name = kernel;
+  launch_file = file;
+  launch_line = line;
   check("gridDim.x", grid.x, 0x7FFFFFFF);
   check("gridDim.y", grid.y, 65535);
   check("gridDim.z", grid.z, 65535);

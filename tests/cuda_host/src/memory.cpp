@@ -130,8 +130,14 @@ void host(const std::string& who, const char* what, const void* pointer) {
   if (is_device(pointer)) { stop(who, cat(what, " is a device pointer")); }
 }
 
+bool lives(const void* pointer) {
+  std::lock_guard<std::mutex> lock(mutex);
+  return find(&live, number(pointer), 0) != live.end();
+}
+
 void* kernel_argument(const char* kernel, int index, const void* pointer) {
   if (!pointer) { return nullptr; }
+  if (lives(pointer)) { return pointer_to(number(pointer) + kRange); }  // without words, quickly
   return device(cat("kernel ", kernel), cat("argument ", index).c_str(), pointer, 0);
 }
 
@@ -141,11 +147,8 @@ void kernel_structure(const char* kernel, int index, void* structure, size_t siz
   for (size_t i = 0; i + sizeof(void*) <= size; i += sizeof(void*)) {
     void** const word = reinterpret_cast<void**>(static_cast<char*>(structure) + i);
     unsigned char resident;
-    std::unique_lock<std::mutex> lock(mutex);
-    const bool living = find(&live, number(*word), 0) != live.end();
-    lock.unlock();
-    if (living || (!is_device(*word) &&
-                   !mincore(pointer_to(number(*word) / kPage * kPage), 1, &resident))) {
+    if (lives(*word) || (!is_device(*word) &&
+        !mincore(pointer_to(number(*word) / kPage * kPage), 1, &resident))) {
       *word = kernel_argument(kernel, index, *word);
     }
   }
