@@ -25,13 +25,12 @@ trap 'rm -rf "$scratch"' EXIT
 
 tests() {
   # Tests typed by {float, double} x {CPU, GPU}: /2 and /3 are the GPU's.
+  # (MaxPoolingDropoutTest's TestBackward demands that a dropout of one half keeps at least 18 of 36 values:
+  # a matter of luck that src/curand.cpp happens to have for the test's seed.)
   local gpu='*/2.*:*/3.*:*GPU*:Im2colKernelTest*:InternalThreadTest*:CommonTest.TestBrewMode:PlatformTest*'
-  # They demand that a dropout of one half keeps at least 18 of 36 values, which the numbers that cuRAND
-  # draws for their seed do; those of another generator do more often than not, so they say nothing here.
-  local luck='MaxPoolingDropoutTest/2.TestBackward:MaxPoolingDropoutTest/3.TestBackward'
-  echo "GPU tests on the CUDA double, threads and blocks $1 (without $luck, which want a lucky draw)"
+  echo "GPU tests on the CUDA double, threads and blocks $1"
   (cd "$source" && TMPDIR=$scratch GLOG_log_dir=$scratch GLOG_minloglevel=2 CUDA_HOST_ORDER=$1 \
-    "$build/test.testbin" --gtest_filter="$gpu-$luck" >"$scratch/out" 2>"$scratch/err") || {
+    "$build/test.testbin" --gtest_filter="$gpu" >"$scratch/out" 2>"$scratch/err") || {
     local status=$?
     grep -E '^\[  FAILED|Failure|^cuda_host' -A 4 "$scratch/out" | head -n 60 >&2 || true
     tail -n 20 "$scratch/out" "$scratch/err" >&2
