@@ -32,8 +32,8 @@ tests() {
   (cd "$source" && TMPDIR=$scratch GLOG_log_dir=$scratch GLOG_minloglevel=2 CUDA_HOST_ORDER=$1 \
     "$build/test.testbin" --gtest_filter="$gpu" >"$scratch/out" 2>"$scratch/err") || {
     local status=$?
-    grep -E '^\[  FAILED|Failure|^cuda_host' -A 4 "$scratch/out" | head -n 60 >&2 || true
-    tail -n 20 "$scratch/out" "$scratch/err" >&2
+    grep -h -E '^\[  FAILED|Failure|^cuda_host' -A 4 "$scratch/out" "$scratch/err" | head -n 60 >&2 || true
+    tail -n 3 "$scratch/out" >&2
     exit "$status"
   }
   tail -n 3 "$scratch/out"
