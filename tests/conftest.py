@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+# `make test` gives its own state and settings to what it runs. The tests give commands as a user
+# does, in whose shell there are none.
+_makefile = (Path(__file__).resolve().parents[1] / "Makefile").read_text()
+for _name in ["MAKEFLAGS", "MAKELEVEL", "MFLAGS", *re.findall(r"(?m)^([A-Z_]+) *\?=", _makefile)]:
+    os.environ.pop(_name, None)
 
 
 @pytest.fixture
