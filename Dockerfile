@@ -3,7 +3,8 @@
 #   docker build -t bdip .
 #   docker run --rm -v "$PWD/results:/bdip/results" -v "$PWD/report:/bdip/report" bdip make reproduce
 #
-# With CUDA, on a machine with NVIDIA's container runtime (the toolkit's compiler comes from the base image):
+# With CUDA, on a machine with NVIDIA's container runtime; the compiler comes from the base image, which has to be
+# one with apt. (Written down, not tried: the image above, without CUDA, is what was built and run.)
 #
 #   docker build -t bdip-cuda --build-arg BASE=nvidia/cuda:13.0.1-devel-ubuntu24.04 --build-arg CUDA=1 .
 #   docker run --rm --gpus all ... bdip-cuda make reproduce DEVICE=gpu
