@@ -86,6 +86,10 @@ def from_apt(folder: Path) -> Path:
         if component == "main" and (label == "Debian" or re.search(r"/debian/?$", uri))
     ]
     if not uris:
+        # An image whose package lists were removed: what an update would ask for.
+        asked = run(["apt-get", "update", "--print-uris"], folder)
+        uris = re.findall(r"^'(\S+/debian)/+dists/[^/']+/InRelease'", asked, re.MULTILINE)
+    if not uris:
         raise SourceError("apt is configured with no Debian mirror")
     debian = upstream()["debian"]
     keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
