@@ -188,11 +188,15 @@ def test_unpacked_source_that_was_changed_is_refused(project: Project) -> None:
     assert not project.caffe.exists()
 
 
-# A double of apt-get: knows one mirror, and brings the file that TARBALL names, if any.
+# A double of apt-get: knows one mirror (with NO_LISTS only from its configuration, as where the
+# package lists were removed), and brings the file that TARBALL names, if any.
 APT_GET = """#!/bin/bash
 echo "$*" >> "$LOG"
 case " $* " in
-  *" indextargets "*) echo 'http://mirror.invalid/debian|main|Debian' ;;
+  *" indextargets "*) [ -n "${NO_LISTS-}" ] || echo 'http://mirror.invalid/debian|main|Debian' ;;
+  *" --print-uris "*) echo "'http://other.invalid/node/dists/x/InRelease' other 0"
+    echo "'http://mirror.invalid/debian/dists/bookworm/InRelease' mirror 0"
+    echo "'http://mirror.invalid/debian-security/dists/s/InRelease' security 0" ;;
   *" source "*) [ -n "$TARBALL" ] || { echo 'E: no such package' >&2; exit 100; }
     cp "$TARBALL" caffe_1.0.0+git20180821.99bd997.orig.tar.gz ;;
 esac
@@ -227,6 +231,13 @@ def test_debians_source_package_comes_first(project: Project, tarball: Path) -> 
         for option in ("Dir::Etc::SourceList=", "Dir::State::Lists=", "Dir::Cache="):
             assert f"{option}{project.folder}/build/source-" in call
         assert "Dir::Etc::SourceParts=/dev/null" in call
+
+
+def test_the_mirror_is_known_without_package_lists(project: Project, tarball: Path) -> None:
+    environment = ways(project, tarball, project.folder / "none.tar.gz")
+    done = project.build(NO_LISTS="1", **environment)
+    assert done.returncode == 0, done.stderr
+    assert "from Debian's source package, digest checked" in done.stdout
 
 
 def test_the_repositorys_archive_comes_second(project: Project, tarball: Path) -> None:
