@@ -38,9 +38,11 @@ ours_cu := $(shell cd caffe_layers && find src -name '*.cu')
 .PHONY: help caffe data test test-caffe test-gpu-on-host train table1 report quick reproduce plan overlay clean
 help:
 	@echo "Targets:"
-	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
+	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/make \1|\2/p' Makefile | while IFS='|' read -r name what; do \
+	  printf '  %-22s %s\n' "$$name" "$$what"; done
 	@echo "Settings (make reproduce SEEDS=1 JOBS=4):"
-	@sed -nE 's/^([A-Z_]+) *\?= ?(.*)#: (.*)/  \1|\2|\3/p' Makefile | sed 's/|$$[^|]*|/||/' | column -t -s '|'
+	@sed -nE 's/^([A-Z_]+) *\?= ?(.*)#: (.*)/\1|\2|\3/p' Makefile | sed 's/|$$[^|]*|/||/' | \
+	  while IFS='|' read -r name default what; do printf '  %-14s %-12s %s\n' "$$name" "$$default" "$$what"; done
 
 caffe: ## Caffe with the layer: build/bin/caffe and build/venv/bin/python -c 'import caffe'
 	@scripts/build/build_caffe.sh $(flavour)
