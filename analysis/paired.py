@@ -5,11 +5,10 @@ import io
 import math
 from dataclasses import dataclass
 
-import numpy as np
 from scipy import stats
 
 from analysis import methods
-from analysis.results import OWN, REFERENCE, Results
+from analysis.results import OWN, REFERENCE, OverSeeds, Results
 from analysis.table1 import Row, signed
 
 LEVEL = 0.95
@@ -26,26 +25,13 @@ PAIRS = (
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(OverSeeds):
     """Method `first` minus method `second`, in points, seed by seed, within one source."""
 
     first: Row
     second: Row
     source: str
     by_seed: dict[int, float]
-
-    @property
-    def n(self) -> int:
-        return len(self.by_seed)
-
-    @property
-    def mean(self) -> float:
-        return math.fsum(self.by_seed.values()) / self.n
-
-    @property
-    def sd(self) -> float | None:
-        """Sample standard deviation of the differences; None for one seed."""
-        return float(np.std(list(self.by_seed.values()), ddof=1)) if self.n > 1 else None
 
     @property
     def interval(self) -> tuple[float, float] | None:

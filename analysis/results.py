@@ -57,12 +57,9 @@ class Run:
         return f"{self.state} {self.iteration:,}/{self.max_iter:,}"
 
 
-@dataclass(frozen=True)
-class Summary:
-    """Final test accuracies of finished runs: percent by seed, at the same number of iterations."""
+class OverSeeds:
+    """Mean and spread of `by_seed`, which has a number for each seed."""
 
-    source: str
-    iterations: int
     by_seed: dict[int, float]
 
     @property
@@ -79,6 +76,15 @@ class Summary:
         if self.n < 2:
             return None
         return float(np.std(list(self.by_seed.values()), ddof=1))
+
+
+@dataclass(frozen=True)
+class Summary(OverSeeds):
+    """Final test accuracies of finished runs: percent by seed, at the same number of iterations."""
+
+    source: str
+    iterations: int
+    by_seed: dict[int, float]
 
 
 @dataclass(frozen=True)
