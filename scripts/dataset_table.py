@@ -9,7 +9,7 @@ its header (2017-08-31, 10:50:06 UTC for the training files and 10:50:27 for the
 those very MD5s.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scripts.dataset_sources import DebianPackage, NpmPackage, Package
 
@@ -26,22 +26,29 @@ class File:
 
 @dataclass(frozen=True)
 class Split:
-    """A part of a data set: its images and their labels, `count` of each."""
+    """A part of a data set: of the images in a file and their labels `count`, from `first` on."""
 
     count: int
     images: File
     labels: File
+    first: int = 0
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """What has to be known of a data set; `shape` is (channels, height, width)."""
+    """What has to be known of a data set; `shape` is (channels, height, width).
+
+    `made_of`: the data set whose files these are, where it is another one. `label_seed`: the
+    labels of the training images are permuted among them, in the order that this number gives.
+    """
 
     shape: tuple[int, int, int]
     classes: int
     splits: dict[str, Split]
     addresses: tuple[str, ...]
     packages: tuple[Package, ...]
+    made_of: str | None = None
+    label_seed: int | None = None
 
 
 TABLE: dict[str, Dataset] = {
@@ -125,3 +132,20 @@ TABLE: dict[str, Dataset] = {
         packages=(DebianPackage("dataset-fashion-mnist", "usr/share/datasets/fashion-mnist"),),
     ),
 }
+
+
+def validation(name: str, held_out: int) -> Dataset:
+    """The data set `name` with the last training images as test set, for choosing settings by."""
+    entry = TABLE[name]
+    train = entry.splits["train"]
+    rest = train.count - held_out
+    splits = {
+        "train": replace(train, count=rest),
+        "test": replace(train, count=held_out, first=rest),
+    }
+    return replace(entry, splits=splits, made_of=name)
+
+
+TABLE["mnist-validation"] = validation("mnist", 10000)
+# Labels that say nothing of their images: what a net learns here is not the data's structure.
+TABLE["mnist-shuffled-labels"] = replace(TABLE["mnist"], made_of="mnist", label_seed=1)

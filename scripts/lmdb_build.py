@@ -54,6 +54,16 @@ def idx_records(
         yield b"%08d" % i, datum.SerializeToString(deterministic=True)
 
 
+def permute_labels(labels: bytes, seed: int) -> bytes:
+    """Return an IDX file of labels with the labels permuted.
+
+    The order is that of the SHA-256 of "<seed> <index>": the same with any version of anything.
+    """
+    count = len(labels) - 8
+    order = sorted(range(count), key=lambda i: hashlib.sha256(f"{seed} {i}".encode()).digest())
+    return labels[:8] + bytes(labels[8 + i] for i in order)
+
+
 def write(folder: Path, records: Iterator[tuple[bytes, bytes]], size_hint: int) -> Written:
     """Write records, sorted by key, to a new LMDB in `folder`, and flush them to the disk.
 

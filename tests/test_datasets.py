@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import caffe
@@ -21,7 +22,7 @@ import pytest
 from caffe.proto import caffe_pb2
 from synthetic_data import IMAGES, LABELS, entry, files, save
 
-from scripts import dataset_sources, datasets, lmdb_build
+from scripts import dataset_sources, dataset_table, datasets, lmdb_build
 from scripts.dataset_sources import DebianPackage, NpmPackage
 from scripts.dataset_table import TABLE
 from scripts.errors import UserError, describe_os_error
@@ -77,6 +78,10 @@ def only_finished(root):
     return all(path.name == "tiny" or path.suffix == ".lock" for path in root.iterdir())
 
 
+def labels_of(folder):
+    return [caffe_pb2.Datum.FromString(value).label for _, value in records(folder)]
+
+
 # What is written
 
 
@@ -91,6 +96,31 @@ def test_the_records_are_caffes_in_the_order_of_the_files(built):
             assert datum.data == pixels[i].tobytes()
             assert datum.label == CONTENT[LABELS[split]][8 + i]
             assert not datum.encoded
+
+
+def test_the_last_training_images_can_be_held_out(built, mirror, monkeypatch, tmp_path):
+    monkeypatch.setitem(TABLE, "held-out", dataset_table.validation("tiny", 20))
+    root = tmp_path / "data"
+    datasets.ensure("held-out", mirror, root)
+    whole = [value for _, value in records(built / "tiny/train_lmdb")]
+    parts = [
+        [value for _, value in records(root / f"held-out/{split}_lmdb")]
+        for split in ("train", "test")
+    ]
+    assert [len(part) for part in parts] == [100, 20]
+    assert parts[0] + parts[1] == whole
+    datasets.verify("held-out", root)
+
+
+def test_labels_can_be_permuted_among_the_training_images(built, mirror, monkeypatch, tmp_path):
+    monkeypatch.setitem(TABLE, "mixed", replace(TABLE["tiny"], made_of="tiny", label_seed=7))
+    datasets.ensure("mixed", mirror, tmp_path / "data")
+    true, mixed = (
+        labels_of(folder / "train_lmdb") for folder in (built / "tiny", tmp_path / "data" / "mixed")
+    )
+    assert mixed != true
+    assert sorted(mixed) == sorted(true)
+    assert labels_of(tmp_path / "data/mixed/test_lmdb") == labels_of(built / "tiny/test_lmdb")
 
 
 def test_caffe_reads_them(built, tmp_path):
@@ -577,7 +607,7 @@ def test_the_command_refuses_an_unknown_name_with_one_line():
     )
     assert done.returncode == 1
     assert done.stderr == (
-        "error: there is no data set 'imagenet'; those known are mnist, fashion-mnist\n"
+        f"error: there is no data set 'imagenet'; those known are {', '.join(TABLE)}\n"
     )
 
 
