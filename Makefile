@@ -8,7 +8,7 @@ JOBS    ?= $(shell nproc)#: runs side by side, one thread each
 NET     ?= lenet#: network to train (make train): a folder of prototxt/
 DATASET ?= mnist#: data set to train it on (make train)
 CONFIG  ?= (10,1)-BD_4#: blocks of the inner product layers (make train)
-METHOD  ?= bdip#: bdip, shuffle, shuffle_per_pass, ip_bdip, magnitude or node (make train)
+METHOD  ?= bdip#: bdip, shuffle, shuffle_per_pass, ip_bdip, magnitude or node, and settings: bdip,weight_decay=0 (make train)
 SEED    ?= 1#: of weights and shuffles (make train)
 SOLVER  ?=#: a solver prototxt of your own, in place of NET, CONFIG and METHOD (make train)
 MIRROR  ?=#: a folder with the data sets' official files (make data)

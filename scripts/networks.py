@@ -18,6 +18,7 @@ from google.protobuf.message import Message
 from scripts import datasets, lmdb_build, pruning, recipes, shapes
 from scripts.config import Config
 from scripts.errors import UserError
+from scripts.methods import Method, parse_method, set_prune, set_solver
 from scripts.paths import PROTOTXT
 
 Layer = caffe_pb2.LayerParameter
@@ -62,28 +63,34 @@ def build(
     The i-th inner product layer of prototxt/<net>/ gets `config.blocks[i]` blocks (1 makes it an
     InnerProduct), and those with more than one the shuffle of `method`; where `method` is a recipe
     for pruning, all become InnerProducts, and those with more than one block get its `prune`. The
-    data layers read data/<dataset>/. All else stays as it stands there. The solver names no net:
-    the caller writes the net where it wants it. UserError where the parts do not fit together.
+    data layers read data/<dataset>/. Settings in `method` (scripts/methods.py) change the solver
+    and the recipe. All else stays as it stands there. The solver names no net: the caller writes
+    the net where it wants it. UserError where the parts do not fit together.
     """
     if net_name not in names():
         raise UserError(f"there is no network '{net_name}'; those here are {', '.join(names())}")
     known = methods(net_name)
-    if method not in known:
-        raise UserError(f"there is no method '{method}'; those known are {', '.join(known)}")
+    given = parse_method(method)
+    if given.name not in known:
+        raise UserError(f"there is no method '{given.name}'; those known are {', '.join(known)}")
     _check_seed(seed)
     shape = datasets.dataset(dataset).shape
     folder = PROTOTXT / net_name
     net_path = folder / f"{net_name}_train_test.prototxt"
     net = parse(net_path, Net())
     solver = parse(folder / f"{net_name}_solver.prototxt", Solver())
-    if method != "bdip" and max(config.blocks) == 1:
-        nothing = "blocks to permute" if method in SHUFFLES else "layer to prune"
+    prunes = given.name not in SHUFFLES
+    if given.name != "bdip" and max(config.blocks) == 1:
+        nothing = "layer to prune" if prunes else "blocks to permute"
         raise UserError(
-            f"the method {method} has no {nothing} in {config}; use the method bdip, or a config "
-            "with more than one block"
+            f"the method {given.name} has no {nothing} in {config}; use the method bdip, or a "
+            "config with more than one block"
         )
+    if given.settings:
+        set_solver(solver, given, prunes)
+        _check_settings(f"METHOD={given}", solver)
     try:
-        _set_blocks(net, config, SHUFFLES.get(method, _SHUFFLE.NONE))
+        _set_blocks(net, config, SHUFFLES.get(given.name, _SHUFFLE.NONE))
         for layer in net.layer:
             if layer.type == "Data":
                 _set_source(layer, dataset)
@@ -91,8 +98,8 @@ def build(
             unknown = _check_blocks(net, _state(phase, net), lambda _: shape)
             if unknown is not None:
                 raise UserError(f"whether the blocks fit cannot be told: {unknown.reason}")
-        if method not in SHUFFLES:
-            _apply_recipe(recipes.path(folder, method), net, solver.max_iter, lambda _: shape)
+        if prunes:
+            _apply_recipe(folder, given, net, solver.max_iter, lambda _: shape)
     except UserError as error:
         raise UserError(f"{config} with {net_path.name} and {dataset}: {error}") from error
     for field in NET_FIELDS:
@@ -183,8 +190,10 @@ def _set_blocks(net: Net, config: Config, shuffle: int) -> None:
             set_layer_blocks(layer, blocks[layer.name], shuffle)
 
 
-def _apply_recipe(path: Path, net: Net, max_iter: int, records: shapes.RecordShape) -> None:
-    """Make the block layers of `net` InnerProducts that the recipe at `path` prunes."""
+def _apply_recipe(
+    folder: Path, method: Method, net: Net, max_iter: int, records: shapes.RecordShape
+) -> None:
+    """Make the block layers of `net` InnerProducts that the recipe of `method` prunes."""
     state = _state(caffe_pb2.TRAIN, net)
     inferred = shapes.infer(net, state, records)
     matrices = {
@@ -199,8 +208,10 @@ def _apply_recipe(path: Path, net: Net, max_iter: int, records: shapes.RecordSha
     for layer in net.layer:
         if layer.type == "BlockInnerProduct":
             set_layer_blocks(layer, 1)
+    path = recipes.path(folder, method.name)
     recipe = parse(path, Net())
     try:
+        set_prune(recipe, method)
         recipes.apply(recipe, net, [layer for layer, _ in inferred], matrices)
         pruning.check(net, state, records, max_iter)
     except UserError as error:
@@ -319,8 +330,11 @@ def _states(solver: Solver, net: Net) -> list[caffe_pb2.NetState]:
     return [train, *tests]
 
 
-def _check_settings(path: Path, solver: Solver) -> None:
-    """Check the settings of a solver on which Caffe would abort, or train nothing."""
+def _check_settings(where: Path | str, solver: Solver) -> None:
+    """Check the settings of a solver on which Caffe would abort, or train nothing.
+
+    `where` they come from stands before the sentence.
+    """
     problem = None
     if solver.max_iter < 1:
         problem = "max_iter is missing; write how many iterations to train"
@@ -346,7 +360,7 @@ def _check_settings(path: Path, solver: Solver) -> None:
             "write as many of one as of the other"
         )
     if problem:
-        raise UserError(f"{path}: {problem}")
+        raise UserError(f"{where}: {problem}")
 
 
 def net_of(path: Path, solver: Solver) -> tuple[Net, Path]:

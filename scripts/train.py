@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from scripts import files, provenance, runs
 from scripts.config import parse_config
 from scripts.errors import ArgumentParser, UserError, run_main
+from scripts.methods import parse_method
 from scripts.paths import RESULTS, ROOT
 from scripts.processes import StopRequest, die_with_parent
 from scripts.progress import Display, duration
@@ -251,7 +252,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--method",
         default="bdip",
-        help="bdip, shuffle, shuffle_per_pass, or a file of prototxt/NET/recipes (default: bdip)",
+        help="bdip, shuffle, shuffle_per_pass, or a file of prototxt/NET/recipes, and settings: "
+        "ip_bdip,alpha=1e-3 (default: bdip)",
     )
     parser.add_argument("--solver", type=Path, help="train this solver prototxt instead")
     parser.add_argument("--seed", type=int, default=1)
@@ -279,7 +281,8 @@ def spec_from(arguments: argparse.Namespace) -> RunSpec:
     if arguments.config is None:
         raise UserError('no CONFIG is given: write, for instance, CONFIG="(10,1)-BD_4"')
     config = str(parse_config(arguments.config))
-    return RunSpec(arguments.net, arguments.dataset, config, arguments.method, arguments.seed)
+    method = str(parse_method(arguments.method))
+    return RunSpec(arguments.net, arguments.dataset, config, method, arguments.seed)
 
 
 def main() -> int:
