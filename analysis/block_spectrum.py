@@ -64,6 +64,17 @@ def singular_values(weight: NDArray, blocks: int) -> Array:
     return np.sort(values.ravel())[::-1]
 
 
+def gram_singular_values(blocks: Array) -> Array:
+    """Singular values of each block, the largest first: (b, N/b, K/b) to (b, min(N, K)/b).
+
+    From the smaller Gram matrix's eigenvalues: four times as fast as a decomposition, and as exact
+    as single precision weights allow, but for singular values that are next to zero by rank.
+    """
+    turned = np.swapaxes(blocks, 1, 2)
+    gram = blocks @ turned if blocks.shape[1] <= blocks.shape[2] else turned @ blocks
+    return np.sqrt(np.maximum(np.linalg.eigvalsh(gram), 0))[:, ::-1]
+
+
 @dataclass(frozen=True)
 class Layout:
     """Shape of a block diagonal matrix: N outputs, K inputs, b blocks."""
@@ -115,14 +126,16 @@ def mean_distance(singular: Array, reference: Array) -> float:
 
 @dataclass(frozen=True)
 class Draws:
-    """Truly random block matrices of one layout: Gaussian entries, every draw of variance 1.
+    """Truly random block matrices of one layout, every draw of variance 1.
 
     singular: (draws, min(N, K)), the largest first. Each draw is scaled to sample variance 1, as
-    a trained layer is compared at its own sample variance.
+    a trained layer is compared at its own sample variance. deviations: (draws,), the sample
+    standard deviations before that, of entries of variance 1.
     """
 
     layout: Layout
     singular: Array
+    deviations: Array
 
     @cached_property
     def mean(self) -> Array:
@@ -135,21 +148,25 @@ class Draws:
         return (count * self.mean - self.singular[index]) / (count - 1)
 
 
-def draw(layout: Layout, draws: int, seed: int) -> Draws:
-    """Random block matrices; the same seed gives the same ones."""
+def draw(layout: Layout, draws: int, seed: int, uniform: bool = False) -> Draws:
+    """Random block matrices; the same seed gives the same ones.
+
+    Entries are Gaussian, or uniform as Xavier's are at the start, which small blocks can tell.
+    """
     if draws < 2:
         raise AnalysisError(f"{draws} random draws give no spread: ask for at least 2")
     generator = np.random.default_rng(seed)
-    singular = []
+    shape = (layout.blocks, layout.n, layout.m)
+    singular, deviations = [], []
     for _ in range(draws):
-        weight = generator.standard_normal((layout.blocks, layout.n, layout.m))
-        # The smaller Gram matrix's eigenvalues: four times as fast as singular values, and exact
-        # enough where, as here, no singular value is next to zero by rank.
-        turned = np.swapaxes(weight, 1, 2)
-        gram = weight @ turned if layout.n <= layout.m else turned @ weight
-        squares = np.maximum(np.linalg.eigvalsh(gram), 0).ravel()
-        singular.append(np.sqrt(np.sort(squares)[::-1]) / weight.std())
-    return Draws(layout, np.array(singular))
+        if uniform:
+            weight = generator.uniform(-math.sqrt(3), math.sqrt(3), shape)
+        else:
+            weight = generator.standard_normal(shape)
+        values = gram_singular_values(weight)
+        deviations.append(weight.std())
+        singular.append(np.sort(values.ravel())[::-1] / deviations[-1])
+    return Draws(layout, np.array(singular), np.array(deviations))
 
 
 @dataclass(frozen=True)

@@ -16,22 +16,23 @@ def write_run(
     seed: int,
     accuracy: float,
     *,
+    net: str = "lenet",
     dataset: str = "mnist",
     max_iter: int = 10_000,
     state: str = "finished",
     iteration: int | None = None,
     **changes: Any,
 ) -> Path:
-    """Writes one LeNet-5 run whose test accuracy (a fraction) climbs to `accuracy`.
+    """Writes one run (LeNet-5 by default) whose test accuracy (a fraction) climbs to `accuracy`.
 
     base: results/ for the user's own, results/reference for ours. Returns the run's folder.
     """
-    folder = base / f"lenet-{dataset}" / config / method / f"seed-{seed}"
+    folder = base / f"{net}-{dataset}" / config / method / f"seed-{seed}"
     folder.mkdir(parents=True)
     reached = max_iter if state == "finished" else (iteration or 0)
     record = {
         "schema": 1,
-        "net": "lenet",
+        "net": net,
         "dataset": dataset,
         "config": config,
         "method": method,

@@ -23,6 +23,7 @@ COLUMN = 3.5
 INK = "#222222"
 GREY = "#767676"
 PALE = "#d9d9d9"
+TINT = "#b5d2ea"
 
 RC = {
     "font.family": "STIXGeneral",
