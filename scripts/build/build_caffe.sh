@@ -87,3 +87,5 @@ fi
 step ninja -C "$tree" install
 
 link install/bin/caffe install/python
+# What a user does next; a wrong NumPy, say, shows here.
+step "$root/build/venv/bin/python" -c "import caffe"
