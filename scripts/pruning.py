@@ -61,6 +61,8 @@ def check(net: Net, state: caffe_pb2.NetState, records: shapes.RecordShape, max_
                     _check_shape(blobs, number)
                     _check_phase(spec.prune, max_iter)
                     _check_amounts(spec.prune, blobs[number] if blobs else None)
+                    if spec.prune.HasField("shuffle_seed"):
+                        _check_shuffle(layer)
                     if spec.prune.type == Prune.NODE:
                         _check_node(inferred, layers, index, number)
                 except UserError as error:
@@ -142,6 +144,14 @@ def _check_amounts(prune: Prune, shape: tuple[int, ...] | None) -> None:
     if not 1 <= prune.steps <= prune.iters:
         raise UserError(
             f"steps is {prune.steps}; write a number from 1 to the phase's {prune.iters} iterations"
+        )
+
+
+def _check_shuffle(layer: Layer) -> None:
+    if layer.type == "InnerProduct" and layer.inner_product_param.transpose:
+        raise UserError(
+            "the layer has `transpose`, with which blocks cannot be shuffled; leave `transpose` or "
+            "shuffle_seed out"
         )
 
 

@@ -53,8 +53,11 @@ class Pruner {
 
  protected:
   enum Phase { BEFORE, DURING, AFTER };
+  enum Part { DATA, DIFF };
   Phase phase(int iter) const;
   void Check(const Net<Dtype>& net, int layer_id, int param_id, int max_iter);
+  /// @brief Whether a layer's weights are stored as inputs by outputs.
+  static bool Transposed(const Net<Dtype>& net, int layer_id);
   void FindFollowers(const Net<Dtype>& net, int layer_id);
   /// @brief How many entries (MAGNITUDE) or outputs (NODE) are to be left after
   ///        the update of iteration iter; -1: nothing is cut in it.
@@ -65,7 +68,7 @@ class Pruner {
   PruneRegion Region(PruneRegion::Kind kind, const Blob<Dtype>& blob);
   void ApplyGradient(Dtype l1, Dtype l2);
   void ApplyUpdate(PruneRule rule, Dtype threshold);
-  void ApplyZero(PruneRegion::Kind kind, Blob<Dtype>* blob);
+  void ApplyZero(PruneRegion::Kind kind, Blob<Dtype>* blob, Part part);
 
   const PruneParameter param_;
   string name_;

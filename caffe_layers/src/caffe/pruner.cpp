@@ -82,6 +82,19 @@ void Pruner<Dtype>::Check(const Net<Dtype>& net, int layer_id, int param_id,
         string(net.layers()[layer_id]->type()) == "InnerProduct"))
         << what << "outputs can be removed of an InnerProduct's weights only";
   }
+  // With transpose, a matrix has outputs in its columns. Blocks on the diagonal
+  // are the same either way.
+  const bool by_outputs = param_.type() == PruneParameter_Type_NODE ||
+      param_.has_shuffle_seed();
+  CHECK(!by_outputs || !Transposed(net, layer_id)) << what << "neither outputs "
+      << "can be removed nor blocks shuffled of a layer that has transpose";
+}
+
+template <typename Dtype>
+bool Pruner<Dtype>::Transposed(const Net<Dtype>& net, int layer_id) {
+  const LayerParameter& param = net.layers()[layer_id]->layer_param();
+  return param.type() == "InnerProduct" &&
+      param.inner_product_param().transpose();
 }
 
 // The layer's bias, and the weights of the inner products that its outputs go
@@ -106,14 +119,15 @@ void Pruner<Dtype>::FindFollowers(const Net<Dtype>& net, int layer_id) {
         continue;  // in place: the same outputs
       } else if (type == "Split") {
         tops.insert(tops.end(), next.begin(), next.end());
-      } else if (type == "InnerProduct" &&
+      } else if (type == "InnerProduct" && !Transposed(net, i) &&
           net.layers()[i]->blobs()[0]->shape(1) == blob_->shape(0)) {
         followers_.push_back(std::make_pair(net.layers()[i]->blobs()[0].get(),
             PruneRegion::COLUMNS));
       } else {
         LOG(FATAL) << "prune of " << name_ << ": its outputs go to layer "
             << net.layer_names()[i] << " of type " << type
-            << ", and only an InnerProduct can lose inputs";
+            << ", and only an InnerProduct without transpose, which takes "
+            << "nothing else, can lose inputs";
       }
     }
   }
@@ -172,7 +186,7 @@ void Pruner<Dtype>::CutOutputs(int64_t keep) {
   for (int i = 0; i < rows_ - keep; ++i) {
     table_.mutable_cpu_data()[outputs[i].second] = 1;
   }
-  ApplyZero(PruneRegion::ROWS, blob_);
+  ApplyZero(PruneRegion::ROWS, blob_, DATA);
 }
 
 // An output is removed if all of its weights are 0.
@@ -189,8 +203,10 @@ void Pruner<Dtype>::FindRemovedOutputs() {
 
 template <typename Dtype>
 void Pruner<Dtype>::MaskGradient(int iter) {
-  if (phase(iter) != BEFORE) {
-    ApplyGradient(0, 0);
+  if (phase(iter) == BEFORE) { return; }
+  ApplyGradient(0, 0);
+  for (int i = 0; i < followers_.size(); ++i) {
+    ApplyZero(followers_[i].second, followers_[i].first, DIFF);
   }
 }
 
@@ -208,6 +224,8 @@ void Pruner<Dtype>::Update(int iter) {
     blob_->Update();
     return;
   }
+  const bool in_steps = param_.type() != PruneParameter_Type_BLOCK_L1;
+  const int64_t keep = in_steps ? CutTo(iter) : -1;
   switch (param_.type()) {
   case PruneParameter_Type_BLOCK_L1: {
     const bool last = phase(iter + 1) == AFTER;
@@ -216,15 +234,11 @@ void Pruner<Dtype>::Update(int iter) {
   }
   case PruneParameter_Type_MAGNITUDE:
     ApplyUpdate(PRUNE_HOLD, 0);
-    if (CutTo(iter) >= 0) {
-      CutEntries(CutTo(iter));
-    }
+    if (keep >= 0) { CutEntries(keep); }
     break;
   case PruneParameter_Type_NODE:
     ApplyUpdate(PRUNE_CUT, 0);
-    if (CutTo(iter) >= 0) {
-      CutOutputs(CutTo(iter));
-    }
+    if (keep >= 0) { CutOutputs(keep); }
     break;
   }
 }
@@ -233,7 +247,7 @@ template <typename Dtype>
 void Pruner<Dtype>::RemoveOutputs(int iter) {
   if (phase(iter) == BEFORE) { return; }
   for (int i = 0; i < followers_.size(); ++i) {
-    ApplyZero(followers_[i].second, followers_[i].first);
+    ApplyZero(followers_[i].second, followers_[i].first, DATA);
   }
 }
 
@@ -351,20 +365,23 @@ void Pruner<Dtype>::ApplyUpdate(PruneRule rule, Dtype threshold) {
 }
 
 template <typename Dtype>
-void Pruner<Dtype>::ApplyZero(PruneRegion::Kind kind, Blob<Dtype>* blob) {
+void Pruner<Dtype>::ApplyZero(PruneRegion::Kind kind, Blob<Dtype>* blob,
+    Part part) {
   const PruneRegion region = Region(kind, *blob);
   if (Caffe::mode() == Caffe::GPU) {
 #ifndef CPU_ONLY
-    prune_zero_gpu(region, blob->mutable_gpu_data());
+    prune_zero_gpu(region, part == DIFF ? blob->mutable_gpu_diff() :
+        blob->mutable_gpu_data());
 #else
     NO_GPU;
 #endif
     return;
   }
-  Dtype* w = blob->mutable_cpu_data();
+  Dtype* values = part == DIFF ? blob->mutable_cpu_diff() :
+      blob->mutable_cpu_data();
   ForEachRun(region, [=](int begin, int end, bool inside) {
     for (int i = begin; inside && i < end; ++i) {
-      w[i] = 0;
+      values[i] = 0;
     }
   });
 }

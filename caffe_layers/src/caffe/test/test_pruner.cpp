@@ -32,9 +32,10 @@ class PrunerTest : public MultiDeviceTest<TypeParam> {
   virtual void SetUp() { MakeTempDir(&folder_); }
 
   // prune: of ip1's weights; more: fields of the solver; extra_layers: before
-  // ip2.
+  // ip2; ip1: more of its inner_product_param.
   shared_ptr<Solver<Dtype> > NewSolver(const string& prune,
-      const string& more, const string& extra_layers = "") {
+      const string& more, const string& extra_layers = "",
+      const string& ip1 = "") {
     const string text = "base_lr: 0.1 lr_policy: 'fixed' random_seed: 3 "
         "max_iter: 40 snapshot_after_train: false snapshot_prefix: '" +
         folder_ + "/snap' " + more + " net_param { "
@@ -42,7 +43,7 @@ class PrunerTest : public MultiDeviceTest<TypeParam> {
         "{ shape { dim: 5 dim: 6 } shape { dim: 5 dim: 3 } } } "
         "layer { name: 'ip1' type: 'InnerProduct' bottom: 'data' top: 'ip1' "
         "param { lr_mult: 1 " + prune + " } inner_product_param { "
-        "num_output: 4 weight_filler { type: 'gaussian' std: 0.5 } "
+        "num_output: 4 " + ip1 + " weight_filler { type: 'gaussian' std: 0.5 } "
         "bias_filler { type: 'constant' value: 0.2 } } } "
         "layer { name: 'act' type: 'Sigmoid' bottom: 'ip1' top: 'ip1' } " +
         extra_layers +
@@ -380,6 +381,28 @@ TYPED_TEST(PrunerTest, TestNode) {
   }
 }
 
+// What is removed takes no share of a clipped gradient, in the next layer either,
+// where a sigmoid gives the inputs from removed outputs a gradient.
+TYPED_TEST(PrunerTest, TestNodeClipped) {
+  typedef typename TypeParam::Dtype Dtype;
+  shared_ptr<Solver<Dtype> > solver = this->NewSolver(
+      "prune { type: NODE keep: 1 iters: 3 steps: 1 }", "clip_gradients: 0.01");
+  solver->Step(3);
+  vector<vector<Dtype> > before(4);
+  for (int i = 0; i < 4; ++i) {
+    before[i] = this->Values(*this->Weights(solver.get(), i));
+  }
+  solver->Step(1);
+  Dtype moved = 0;
+  for (int i = 0; i < 4; ++i) {
+    const vector<Dtype> after = this->Values(*this->Weights(solver.get(), i));
+    for (int j = 0; j < after.size(); ++j) {
+      moved += (after[j] - before[i][j]) * (after[j] - before[i][j]);
+    }
+  }
+  EXPECT_NEAR(std::sqrt(moved), 0.1 * 0.01, 1e-6);
+}
+
 TYPED_TEST(PrunerTest, TestResumeBlockL1) {
   const string prune =
       "prune { type: BLOCK_L1 blocks: 2 start: 4 iters: 6 alpha: 0.1 ";
@@ -452,6 +475,21 @@ TYPED_TEST(PrunerTest, TestRefusals) {
       "layer { name: 'soft' type: 'Softmax' bottom: 'ip1' top: 'soft' } "
       "layer { name: 'silence' type: 'Silence' bottom: 'soft' } "),
       "its outputs go to layer soft of type Softmax, and only an InnerProduct");
+  EXPECT_DEATH(this->NewSolver(
+      "prune { type: NODE iters: 9 steps: 2 keep: 2 }", "",
+      "layer { name: 'ip3' type: 'InnerProduct' bottom: 'ip1' top: 'ip3' "
+      "inner_product_param { num_output: 2 transpose: true } } "
+      "layer { name: 'silence' type: 'Silence' bottom: 'ip3' } "),
+      "its outputs go to layer ip3 of type InnerProduct, and only an "
+      "InnerProduct without transpose");
+  const string transposed = "transpose: true";
+  const string refused =
+      "ip1.0.: neither outputs can be removed nor blocks shuffled";
+  EXPECT_DEATH(this->NewSolver("prune { type: NODE iters: 9 steps: 2 keep: 2 }",
+      "", "", transposed), refused);
+  EXPECT_DEATH(this->NewSolver("prune { blocks: 2 iters: 9 shuffle_seed: 1 }",
+      "", "", transposed), refused);
+  this->NewSolver("prune { blocks: 2 iters: 9 }", "", "", transposed);
 }
 
 }  // namespace caffe
