@@ -128,7 +128,10 @@ class Training:
         for dump in weights.glob("iter_*.npz"):
             if newest is None or int(dump.stem.removeprefix("iter_")) > newest.iteration:
                 dump.unlink()
-        self.header = ["iteration", "lr", "train_loss", *self._test_columns()]
+        self.pruned = self._pruned_columns()
+        tests = self._test_columns()
+        self.header = ["iteration", "lr", "train_loss", *tests, *self.pruned]
+        self.test_columns = tests
         if newest is not None:
             self.rows = runs.read_rows(self.folder / "metrics.csv", self.header, newest.iteration)
         files.write_text(self.folder / "metrics.csv", runs.rows_text(self.header, self.rows))
@@ -155,6 +158,16 @@ class Training:
             for name in net.outputs:
                 size = net.blobs[name].count
                 columns += [prefix + name + (f"_{i}" if size > 1 else "") for i in range(size)]
+        return columns
+
+    def _pruned_columns(self) -> dict[str, tuple[str, int]]:
+        """{left_<layer>/<blob>: layer and number of the blob} of each parameter with `prune`."""
+        columns = {}
+        for layer, blobs in self.solver.net.params.items():
+            names = parameter_names(self.layers[layer], len(blobs))
+            for index, (name, param) in enumerate(zip(names, self.layers[layer].param, strict=False)):
+                if param.HasField("prune"):
+                    columns[f"left_{layer}/{name}"] = layer, index
         return columns
 
     def save_record(self, state: str, **changes: Any) -> None:
@@ -247,11 +260,14 @@ class Training:
             and (iteration > 0 or self.parameter.test_initialization)
         ):
             means = map(runs.format_number, self.test())
-            row.update(zip(self.header[3:], means, strict=True))
+            row.update(zip(self.test_columns, means, strict=True))
         if self.is_due(DUMP_EVERY) or last:
             self.dump()
         if iteration > 0 and (self.is_due(self.parameter.display) or last):
             row["train_loss"] = runs.format_number(self.train_loss())
+            for column, (layer, index) in self.pruned.items():
+                left = np.count_nonzero(self.solver.net.params[layer][index].data)
+                row[column] = str(left)
         if row:
             row["iteration"] = str(iteration)
             row["lr"] = runs.format_number(self.solver.lr)
