@@ -165,9 +165,10 @@ class Training:
         columns = {}
         for layer, blobs in self.solver.net.params.items():
             names = parameter_names(self.layers[layer], len(blobs))
-            for index, (name, param) in enumerate(zip(names, self.layers[layer].param, strict=False)):
+            # A layer may have fewer `param` than blobs.
+            for index, param in enumerate(self.layers[layer].param[: len(blobs)]):
                 if param.HasField("prune"):
-                    columns[f"left_{layer}/{name}"] = layer, index
+                    columns[f"left_{layer}/{names[index]}"] = layer, index
         return columns
 
     def save_record(self, state: str, **changes: Any) -> None:
