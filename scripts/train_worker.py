@@ -76,6 +76,14 @@ def parameter_names(layer: Any, count: int) -> list[str]:
     return names if len(names) == count else [str(index) for index in range(count)]
 
 
+def phase_marks(net: Any) -> set[int]:
+    """Iterations at which the pruning phases of a net begin, are half done, and have ended."""
+    phases = [
+        param.prune for layer in net.layer for param in layer.param if param.HasField("prune")
+    ]
+    return {prune.start + part for prune in phases for part in (0, prune.iters // 2, prune.iters)}
+
+
 class Training:
     """One run: the solver, what is measured of it and the files that hold it."""
 
@@ -92,6 +100,7 @@ class Training:
         net = caffe_pb2.NetParameter()
         text_format.Parse((folder / "net.prototxt").read_text("utf-8"), net)
         self.layers = {layer.name: layer for layer in net.layer}
+        self.phase_marks = phase_marks(net)
 
         self.rows: list[dict[str, str]] = []
         self.stuck_since: int | None = None
@@ -262,7 +271,7 @@ class Training:
         ):
             means = map(runs.format_number, self.test())
             row.update(zip(self.test_columns, means, strict=True))
-        if self.is_due(DUMP_EVERY) or last:
+        if self.is_due(DUMP_EVERY) or last or iteration in self.phase_marks:
             self.dump()
         if iteration > 0 and (self.is_due(self.parameter.display) or last):
             row["train_loss"] = runs.format_number(self.train_loss())
@@ -281,7 +290,8 @@ class Training:
         steps = [LOOK_EVERY, DUMP_EVERY, self.parameter.display]
         if len(self.solver.test_nets):
             steps.append(self.parameter.test_interval)
-        return min(self.max_iter, *(iteration + n - iteration % n for n in steps if n > 0))
+        due = [iteration + n - iteration % n for n in steps if n > 0]
+        return min(self.max_iter, *due, *(mark for mark in self.phase_marks if mark > iteration))
 
     def check_loss(self) -> None:
         """Raise Diverged when there is nothing left to be learned."""

@@ -49,6 +49,16 @@ def test_the_rows_say_how_much_is_left(never_stopped: Path) -> None:
     assert final[COLUMN] == blocks
 
 
+def test_weights_are_dumped_before_within_and_after_the_phase(never_stopped: Path) -> None:
+    dumps = {int(path.stem.removeprefix("iter_")) for path in never_stopped.glob("weights/*.npz")}
+    assert dumps == {0, 500, 1000, 1500, 2000, 2500, 3000}
+    for iteration, blocks in ((START, False), (START + ITERS, True)):
+        with np.load(never_stopped / f"weights/iter_{iteration:06d}.npz") as dump:
+            weights = dump["ip3/weight"].reshape(BLOCKS, OUTPUTS // BLOCKS, BLOCKS, -1)
+        off = [weights[i, :, j] for i in range(BLOCKS) for j in range(BLOCKS) if i != j]
+        assert np.any(off) != blocks
+
+
 def test_what_is_left_is_what_the_dumped_weights_have(never_stopped: Path) -> None:
     with open(never_stopped / "metrics.csv", newline="") as stream:
         left = {row["iteration"]: row[COLUMN] for row in csv.DictReader(stream)}
