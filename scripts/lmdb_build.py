@@ -1,4 +1,4 @@
-"""LMDB databases of Caffe's Datum records: writing them from IDX files, and a look at one."""
+"""LMDB databases of Caffe's Datum records: writing them from images, and a look at one."""
 
 import errno
 import hashlib
@@ -6,16 +6,14 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from struct import unpack_from
 
 import lmdb
+import numpy as np
 from caffe.proto import caffe_pb2
 from google.protobuf.message import DecodeError
 
 from scripts.errors import UserError, disk_is_full
-
-_IMAGES_MAGIC = 2051
-_LABELS_MAGIC = 2049
+from scripts.image_files import Images
 
 
 @dataclass(frozen=True)
@@ -26,42 +24,28 @@ class Written:
     records_sha256: str
 
 
-def idx_records(
-    images: bytes, labels: bytes, shape: tuple[int, int, int]
-) -> Iterator[tuple[bytes, bytes]]:
-    """Yield (key, serialized Datum) for each image, in the order of the files.
+def datums(images: Images, first: int = 0) -> Iterator[tuple[bytes, bytes]]:
+    """Yield (key, serialized Datum) for each image.
 
-    `images` is an IDX file of unsigned bytes (count, height, width), `labels` one of (count,);
-    `shape` is the (channels, height, width) they must have. Keys are the index in eight digits, as
-    Caffe's convert_mnist_data writes them. ValueError where the files are not such a pair.
+    Keys are the index in eight digits, as Caffe's convert_mnist_data writes them, from `first` on.
     """
-    channels, height, width = shape
-    magic, count, rows, columns = unpack_from(">4I", images)
-    labels_magic, labels_count = unpack_from(">2I", labels)
-    size = channels * height * width
-    if (
-        (magic, labels_magic) != (_IMAGES_MAGIC, _LABELS_MAGIC)
-        or (channels, rows, columns) != (1, height, width)
-        or labels_count != count
-        or len(images) != 16 + count * size
-        or len(labels) != 8 + count
-    ):
-        raise ValueError(f"not a pair of IDX files of images and labels of the shape {shape}")
+    _, channels, height, width = images.pixels.shape
     datum = caffe_pb2.Datum(channels=channels, height=height, width=width)
-    for i in range(count):
-        datum.data = images[16 + i * size : 16 + (i + 1) * size]
-        datum.label = labels[8 + i]
-        yield b"%08d" % i, datum.SerializeToString(deterministic=True)
+    for i, (pixels, label) in enumerate(zip(images.pixels, images.labels, strict=True)):
+        datum.data = pixels.tobytes()
+        datum.label = int(label)
+        yield b"%08d" % (first + i), datum.SerializeToString(deterministic=True)
 
 
-def permute_labels(labels: bytes, seed: int) -> bytes:
-    """Return an IDX file of labels with the labels permuted.
-
-    The order is that of the SHA-256 of "<seed> <index>": the same with any version of anything.
-    """
-    count = len(labels) - 8
-    order = sorted(range(count), key=lambda i: hashlib.sha256(f"{seed} {i}".encode()).digest())
-    return labels[:8] + bytes(labels[8 + i] for i in order)
+def mean_image(images: Images) -> bytes:
+    """Return the mean of all images as Caffe's compute_image_mean writes it: a BlobProto."""
+    # Summed exactly, and rounded to single precision before the division as after it.
+    total = images.pixels.sum(axis=0, dtype=np.int64).astype(np.float32)
+    mean = total / np.float32(len(images.pixels))
+    channels, height, width = mean.shape
+    blob = caffe_pb2.BlobProto(num=1, channels=channels, height=height, width=width)
+    blob.data.extend(mean.ravel().tolist())
+    return blob.SerializeToString(deterministic=True)
 
 
 def write(folder: Path, records: Iterator[tuple[bytes, bytes]], size_hint: int) -> Written:

@@ -22,7 +22,7 @@ import pytest
 from caffe.proto import caffe_pb2
 from synthetic_data import IMAGES, LABELS, entry, files, save
 
-from scripts import dataset_sources, dataset_table, datasets, lmdb_build
+from scripts import dataset_sources, dataset_table, datasets, image_files, lmdb_build
 from scripts.dataset_sources import DebianPackage, NpmPackage
 from scripts.dataset_table import TABLE
 from scripts.errors import UserError, describe_os_error
@@ -32,6 +32,7 @@ from tests.conftest import remount
 SHAPE = (1, 5, 4)
 COUNTS = {"train": 120, "test": 30}
 CONTENT = files(COUNTS, SHAPE)
+WHOLE = {"manifest.json", "mean.binaryproto", "test_lmdb", "train_lmdb"}
 
 
 @pytest.fixture
@@ -192,7 +193,7 @@ def test_lmdbs_other_errors_are_not_taken_for_a_full_disk(tmp_path):
 )
 def test_files_that_are_no_pair_give_no_records(images, labels):
     with pytest.raises(ValueError, match="not a pair of IDX files"):
-        list(lmdb_build.idx_records(images, labels, SHAPE))
+        image_files.read_idx([images, labels], SHAPE)
 
 
 # Sources
@@ -266,7 +267,7 @@ def test_damaged_files_are_refused_and_the_next_source_is_used(
     manifest = datasets.ensure("tiny", mirror, tmp_path / "data")
     assert manifest.source == f"{server.address}, the folder {mirror}"
     said = capsys.readouterr().out
-    expected = TABLE["tiny"].splits["train"].images.sha256
+    expected = TABLE["tiny"].splits["train"].files[0].sha256
     assert f"refused {IMAGES['train']} from the folder {mirror}: expected sha256 {expected}" in said
     assert f"expected {len(CONTENT[LABELS['train']])} bytes, got" in said
     assert f"bytes, got more than {len(CONTENT[IMAGES['test']])}" in said
@@ -282,7 +283,7 @@ def test_cut_and_missing_downloads_go_to_the_next_address(tiny, tmp_path, serve,
     tiny(addresses=(bad.address, good.address))
     assert datasets.ensure("tiny", None, tmp_path / "data").source == good.address
     said = capsys.readouterr().out
-    expected = TABLE["tiny"].splits["train"].labels.sha256
+    expected = TABLE["tiny"].splits["train"].files[1].sha256
     assert f"refused {LABELS['train']} from {bad.address}: expected sha256 {expected}, got" in said
     assert said.count("cannot be decompressed") == 3
 
@@ -540,7 +541,7 @@ def test_killed_at_any_moment_a_build_leaves_nothing_that_passes_for_whole(
         if (root / "tiny").exists() and start == "nothing":
             # There at all means whole, and without what was only needed to build it.
             assert datasets.verify("tiny", root).splits.keys() == whole.splits.keys()
-            assert sorted(os.listdir(root / "tiny")) == ["manifest.json", "test_lmdb", "train_lmdb"]
+            assert set(os.listdir(root / "tiny")) == WHOLE
         assert datasets.ensure("tiny", mirror, root).splits.keys() == whole.splits.keys()
         for split, described in datasets.verify("tiny", root).splits.items():
             assert described.records_sha256 == whole.splits[split].records_sha256
@@ -607,7 +608,8 @@ def test_the_command_refuses_an_unknown_name_with_one_line():
     )
     assert done.returncode == 1
     assert done.stderr == (
-        f"error: there is no data set 'imagenet'; those known are {', '.join(TABLE)}\n"
+        f"error: there is no data set 'imagenet'; those known are {', '.join(TABLE)}, and "
+        "`make data IMPORT=file.npz NAME=imagenet` would make one of images of your own\n"
     )
 
 
@@ -624,8 +626,8 @@ def test_both_entries_of_the_table_describe_files_of_their_counts():
     for name in ("mnist", "fashion-mnist"):
         described = TABLE[name]
         for split in described.splits.values():
-            assert split.images.size == 16 + split.count * 28 * 28
-            assert split.labels.size == 8 + split.count
+            assert split.files[0].size == 16 + split.count * 28 * 28
+            assert split.files[1].size == 8 + split.count
 
 
 @pytest.mark.parametrize(
