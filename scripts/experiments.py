@@ -1,7 +1,8 @@
-"""The list of runs: which networks are trained for which table of the paper."""
+"""The list of runs: which networks are trained for which table and section of the paper."""
 
 from __future__ import annotations
 
+from scripts import section5_runs
 from scripts.runs import RunSpec
 
 # Table 1, LeNet-5 on MNIST: (config, methods). A dense network has no blocks to shuffle.
@@ -21,20 +22,26 @@ QUICK: tuple[tuple[str, str], ...] = (
 
 # Iterations of a run and iterations per second on one core, for the estimate of time before
 # any run of a network has been measured here: net -> (iterations, iterations/s).
-TYPICAL: dict[str, tuple[int, float]] = {"lenet": (10000, 46.0)}
+TYPICAL: dict[str, tuple[int, float]] = {
+    "lenet": (10000, 46.0),
+    "lenet_sigmoid": (10000, 46.0),
+    "mlp500": (10000, 90.0),
+}
 
 
 def reproduce(seeds: int) -> list[RunSpec]:
-    """Every run of `make reproduce`: seeds 1..seeds, all networks of one seed before the next.
+    """Every run of `make reproduce`: Table 1's on MNIST, then Section 5's, each named once.
 
-    The order lets the page have every row early.
+    Of a part, seeds 1..seeds, all networks of one seed before the next: the page then has every
+    row early.
     """
-    return [
+    table1 = [
         RunSpec("lenet", "mnist", config, method, seed)
         for seed in range(1, seeds + 1)
         for config, methods in TABLE1_MNIST
         for method in methods
     ]
+    return list(dict.fromkeys(table1 + section5_runs.lenet(seeds)))
 
 
 def quick() -> list[RunSpec]:

@@ -21,6 +21,8 @@ MLP_MORE_BLOCKS = (2, 5, 10, 20, 50)
 # Controls that the paper lacks: no weight decay, and labels that have nothing to do with images.
 CONTROL_BLOCKS = (1, 10, 100)
 NO_DECAY = "bdip,weight_decay=0"
+# Equation 4: the paper's training, and plain SGD, for which the equation is exact.
+MOMENTS_METHODS = ("bdip", "bdip,momentum=0,weight_decay=0")
 # Figures 10 to 12: b1 of (b1,1)-BD_5 with all seeds, of (b1,2)-BD_5 with one.
 CIFAR10_BLOCKS = (1, 2, 4, 8, 16, 32, 64)
 
@@ -40,6 +42,11 @@ def lenet(seeds: int) -> list[RunSpec]:
             specs += [_lenet(b1, b2, seed) for b1 in LENET_GRID_B1 for b2 in LENET_GRID_B2]
             specs += [_mlp(blocks, seed) for blocks in MLP_MORE_BLOCKS]
     return specs
+
+
+def moments() -> list[RunSpec]:
+    """Trainings of which scripts.gradient_moments measures every step."""
+    return [_lenet(1, 1, 1, method=method) for method in MOMENTS_METHODS]
 
 
 def cifar10(seeds: int) -> list[RunSpec]:

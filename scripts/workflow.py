@@ -25,7 +25,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from scripts import data_digests, experiments, files, provenance, runs
+from scripts import (
+    data_digests,
+    experiments,
+    files,
+    gradient_moments,
+    provenance,
+    runs,
+    section5_runs,
+)
 from scripts.errors import ArgumentParser, UserError, disk_is_full, run_main
 from scripts.paths import RESULTS, ROOT
 from scripts.processes import StopRequest, die_with_parent
@@ -123,7 +131,12 @@ def log_path(spec: RunSpec, results: Path) -> Path:
 
 
 def write_config(
-    specs: Sequence[RunSpec], results: Path, device: str, mirror: Path | None, report: str
+    specs: Sequence[RunSpec],
+    moments: Sequence[RunSpec],
+    results: Path,
+    device: str,
+    mirror: Path | None,
+    report: str,
 ) -> Path:
     """Write what scripts/Snakefile has to know; returns the file."""
     (results / ".logs").mkdir(exist_ok=True)
@@ -137,11 +150,21 @@ def write_config(
             "log": str(log_path(spec, results)),
             "datasets": [] if spec.dataset is None else [spec.dataset],
         }
+    measured = {}
+    for spec in moments:
+        log = results / ".logs" / ("moments_" + log_path(spec, results).name)
+        log.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "scripts.gradient_moments", *spec.arguments()]
+        measured[spec.key] = {
+            "command": [*command, "--workflow", "--results", str(results)],
+            "log": str(log),
+            "datasets": [spec.dataset],
+        }
     path = results / ".workflow.json"
     mirror_options = [] if mirror is None else ["--mirror", str(mirror)]
     content = {"root": str(ROOT), "python": sys.executable, "mirror": mirror_options}
     content["data_log"] = str(DATA_LOG)
-    files.write_json(path, content | {"runs": table, "report": report})
+    files.write_json(path, content | {"runs": table, "moments": measured, "report": report})
     return path
 
 
@@ -198,6 +221,7 @@ def watch(
     jobs: int,
     stop: StopRequest,
     report: Report,
+    moments: Sequence[RunSpec] = (),
 ) -> int:
     """Show progress until Snakemake ends; returns its exit code."""
     shown = 0.0
@@ -218,7 +242,8 @@ def watch(
                 report.refresh(done)
             if done == len(items):
                 if not all_done:
-                    print("all runs are done; table and page are made", flush=True)
+                    last = " the moments of gradients (Eq. 4), then" if moments else ""
+                    print(f"all runs are done;{last} table and page are made", flush=True)
                 all_done = True
             elif now - shown >= LINE_SECONDS:
                 print(status_line(items, jobs), flush=True)
@@ -258,11 +283,13 @@ def execute(
     report: Sequence[Sequence[str]],
     mirror: Path | None = None,
     more: Sequence[str] = (),
+    moments: Sequence[RunSpec] = (),
 ) -> int:
     """Bring all runs to their end and make the report; returns the exit code.
 
     `report`: arguments of Python for each command that makes the report. `more`: options for
-    Snakemake, such as those of a cluster's executor.
+    Snakemake, such as those of a cluster's executor. `moments`: trainings of which
+    scripts.gradient_moments measures every step.
     """
     parsed = provenance.parse_device(device)
     require_caffe()
@@ -271,13 +298,15 @@ def execute(
     with only_one(results):
         put_stale_aside(specs, results, parsed)
         command = " && ".join(shlex.join([sys.executable, *part]) for part in report)
-        config = write_config(specs, results, device, mirror, command)
+        for spec in moments:
+            gradient_moments.put_aside_if_stale(spec, results)
+        config = write_config(specs, moments, results, device, mirror, command)
         refresher = Report(command, results)
-        for name, there in datasets_needed(specs).items():
+        for name, there in datasets_needed([*specs, *moments]).items():
             if not there:
                 print(f"the data set {name} is fetched first (log: {DATA_LOG})", flush=True)
         snakemake = start_snakemake(results, config, jobs, more)
-        code = watch(snakemake, specs, results, jobs, stop, refresher)
+        code = watch(snakemake, specs, results, jobs, stop, refresher, moments)
         items = standings(specs, results)
         if stop.received is not None:
             refresher.wait()
@@ -362,17 +391,19 @@ def main() -> int:
         if getattr(arguments, name) < 1:
             raise UserError(f"{name.upper()}={getattr(arguments, name)} must be 1 or more")
     results = arguments.results.resolve()
+    moments: list[RunSpec] = []
     if arguments.what == "quick":
         specs = experiments.quick()
     else:
         specs = experiments.reproduce(arguments.seeds)
+        moments = section5_runs.moments()
     if arguments.what == "plan":
         print_plan(specs, results, arguments.device, arguments.jobs)
         return 0
     mirror = None if arguments.mirror is None else arguments.mirror.resolve()
     report = report_commands(results)
     more = shlex.split(arguments.snakemake)
-    code = execute(specs, results, arguments.device, arguments.jobs, report, mirror, more)
+    code = execute(specs, results, arguments.device, arguments.jobs, report, mirror, more, moments)
     if code == 0:
         print(f"table and page: {report_folder(results)}")
     return code

@@ -62,13 +62,16 @@ def test_trained_as_lenet_is(name: str) -> None:
 def test_no_run_is_listed_twice() -> None:
     specs = section5_runs.lenet(3) + section5_runs.cifar10(3)
     assert len({spec.key for spec in specs}) == len(specs)
-    of_table1 = {spec.key for spec in experiments.reproduce(3)}
-    shared = {"(1,1)-BD_4", "(10,1)-BD_4"}
-    for config in shared:
-        assert f"lenet-mnist/{config}/bdip/seed-3" in of_table1 & {spec.key for spec in specs}
+    of_reproduce = {spec.key for spec in experiments.reproduce(3)}
+    assert of_reproduce >= {spec.key for spec in section5_runs.lenet(3)}
+    shared = {"(1,1)-BD_4", "(10,1)-BD_4", "(100,10)-BD_4"}
+    rows = {spec.config for spec in experiments.reproduce(1)[:11] if spec.method == "bdip"}
+    assert rows == shared <= {spec.config for spec in specs}
 
 
 def test_every_config_of_section5_fits_its_net() -> None:
-    for spec in section5_runs.lenet(1):
-        if spec.net in networks.names() and "," not in spec.method:
-            assert net_of(spec.net, spec.config)
+    for spec in section5_runs.lenet(1) + section5_runs.moments():
+        config = parse_config(str(spec.config))
+        solver, _ = networks.build(spec.net, config, spec.method, spec.dataset, spec.seed)
+        assert solver.max_iter == 10_000
+        assert (solver.weight_decay == 0) == ("weight_decay=0" in spec.method)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from scripts.files import read_json
@@ -181,3 +182,39 @@ def test_runs_of_another_making_are_kept_aside_first(problem: Path, tmp_path: Pa
         assert (read_json(folder / "finished.json") or {})["max_iter"] == 70
         (kept,) = folder.parent.glob(f"{folder.name}.*")
         assert (read_json(kept / "finished.json") or {})["max_iter"] == 60
+
+
+MOMENTS_SCRIPT = """
+import sys
+from pathlib import Path
+from scripts import errors, gradient_moments, workflow
+from scripts.runs import RunSpec
+
+results, solver = Path(sys.argv[1]), Path(sys.argv[2])
+runs = [RunSpec(None, None, None, None, 1, solver)]
+moments = [RunSpec("lenet", "mnist", "(1,1)-BD_4", "bdip,max_iter=2", 1)]
+command = ["-c", "print(1)"]
+errors.run_main(
+    lambda: workflow.execute(runs, results, "cpu", 1, report=[command], moments=moments)
+)
+"""
+
+
+def test_moments_are_measured_after_the_runs(problem: Path, tmp_path: Path) -> None:
+    """Once; again where another program, net or data made them."""
+    if not (ROOT / "data" / "mnist" / "manifest.json").is_file():
+        pytest.skip("MNIST is not there: make data")
+    arguments = [sys.executable, "-c", MOMENTS_SCRIPT, str(tmp_path), str(problem)]
+    folder = tmp_path / "lenet-mnist" / "(1,1)-BD_4" / "bdip,max_iter=2" / "seed-1"
+    stamps = []
+    for _ in range(3):
+        done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
+        stamps.append((folder / "gradient_moments.npz").stat().st_mtime_ns)
+        if len(stamps) == 2:
+            with np.load(folder / "gradient_moments.npz") as arrays:
+                content = dict(arrays) | {"fingerprint": np.array("0123456789")}
+            np.savez(folder / "gradient_moments.npz", **content)
+    assert stamps[0] == stamps[1] != stamps[2]
+    assert "kept the earlier moments" in done.stdout
+    assert (folder / "gradient_moments.01234567.npz").is_file()
