@@ -21,25 +21,44 @@ def manifest_path(dataset: str, data: Path = DATA) -> Path:
 def of_dataset(dataset: str) -> dict[str, Any]:
     """{split: {"count", "records_sha256"}} of a data set of ours, from its manifest.
 
-    The databases are read through and held to the manifest first: UserError when they are
+    A split that a user imported also has `imported_sha256`, that of the file it came in, and where
+    its name is that of a data set of the table `official_count`, and `known_as` if it is known
+    there. The databases are read through and held to the manifest first: UserError when they are
     missing or not what the manifest says.
     """
     from scripts import datasets
+    from scripts.dataset_table import TABLE
 
-    return {
-        split: {"count": content.count, "records_sha256": content.records_sha256}
-        for split, content in datasets.verify(dataset).splits.items()
-    }
+    manifest = datasets.verify(dataset)
+    record: dict[str, Any] = {}
+    for split, content in manifest.splits.items():
+        about: dict[str, Any] = {
+            "count": content.count,
+            "records_sha256": content.records_sha256,
+        }
+        if manifest.imported_classes:
+            (about["imported_sha256"],) = manifest.files.values()
+            if dataset in TABLE:
+                official = TABLE[dataset].splits[split]
+                about["official_count"] = official.count
+                if content.records_sha256 in official.known:
+                    about["known_as"] = official.known[content.records_sha256]
+        record[split] = about
+    return record
 
 
 def of_net(net: Message) -> dict[str, Any]:
     """What identifies the records that the data layers of `net` read, one entry for each source.
 
     Our own databases answer by their manifest (see `of_dataset`), any other LMDB by the SHA-256
-    of its data file, any other source by that of the file. UserError when a source is missing.
+    of its data file, any other source and a mean image by that of the file. UserError when a source
+    is missing.
     """
     found: dict[str, Any] = {}
     for layer in net.layer:
+        if layer.transform_param.mean_file:
+            mean = Path(layer.transform_param.mean_file)
+            found[f"{len(found)} {mean.name}"] = {"file_sha256": sha256_file(mean)}
         for field in ("data_param", "hdf5_data_param", "image_data_param", "window_data_param"):
             if not layer.HasField(field):
                 continue

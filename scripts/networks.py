@@ -19,6 +19,7 @@ from scripts import datasets, lmdb_build, pruning, recipes, shapes
 from scripts.config import Config
 from scripts.errors import UserError
 from scripts.methods import Method, parse_method, set_prune, set_solver
+from scripts.net_data import check_classes, net_state, net_states, set_dataset
 from scripts.paths import PROTOTXT
 
 Layer = caffe_pb2.LayerParameter
@@ -63,9 +64,10 @@ def build(
     The i-th inner product layer of prototxt/<net>/ gets `config.blocks[i]` blocks (1 makes it an
     InnerProduct), and those with more than one the shuffle of `method`; where `method` is a recipe
     for pruning, all become InnerProducts, and those with more than one block get its `prune`. The
-    data layers read data/<dataset>/. Settings in `method` (scripts/methods.py) change the solver
-    and the recipe. All else stays as it stands there. The solver names no net: the caller writes
-    the net where it wants it. UserError where the parts do not fit together.
+    data layers read data/<dataset>/ (scripts/net_data.py). Settings in `method`
+    (scripts/methods.py) change the solver and the recipe. All else stays as it stands there. The
+    solver names no net: the caller writes the net where it wants it. UserError where the parts do
+    not fit together.
     """
     if net_name not in names():
         raise UserError(f"there is no network '{net_name}'; those here are {', '.join(names())}")
@@ -74,7 +76,7 @@ def build(
     if given.name not in known:
         raise UserError(f"there is no method '{given.name}'; those known are {', '.join(known)}")
     _check_seed(seed)
-    shape = datasets.dataset(dataset).shape
+    facts = datasets.facts(dataset)
     folder = PROTOTXT / net_name
     net_path = folder / f"{net_name}_train_test.prototxt"
     net = parse(net_path, Net())
@@ -91,15 +93,14 @@ def build(
         _check_settings(f"METHOD={given}", solver)
     try:
         _set_blocks(net, config, SHUFFLES.get(given.name, _SHUFFLE.NONE))
-        for layer in net.layer:
-            if layer.type == "Data":
-                _set_source(layer, dataset)
-        for phase in (caffe_pb2.TRAIN, caffe_pb2.TEST):
-            unknown = _check_blocks(net, _state(phase, net), lambda _: shape)
+        set_dataset(solver, net, dataset)
+        for state in net_states(solver, net):
+            unknown = _check_blocks(net, state, lambda _: facts.shape)
             if unknown is not None:
                 raise UserError(f"whether the blocks fit cannot be told: {unknown.reason}")
+            check_classes(net, state, facts)
         if prunes:
-            _apply_recipe(folder, given, net, solver.max_iter, lambda _: shape)
+            _apply_recipe(folder, given, net, solver.max_iter, lambda _: facts.shape)
     except UserError as error:
         raise UserError(f"{config} with {net_path.name} and {dataset}: {error}") from error
     for field in NET_FIELDS:
@@ -124,7 +125,7 @@ def load_solver(path: Path, seed: int) -> tuple[Solver, Net]:
     try:
         _check_types(net)
         _find_data(net, net_path)
-        train, *tests = _states(solver, net)
+        train, *tests = net_states(solver, net)
         for state in (train, *tests):
             _check_blocks(net, state, records)
         pruning.check(net, train, records, solver.max_iter)
@@ -160,7 +161,7 @@ def parse(path: Path, message: Message) -> Message:
 
 def inner_products(net: Net) -> list[str]:
     """Return the names of the inner product layers of the training net, in order."""
-    state = _state(caffe_pb2.TRAIN, net)
+    state = net_state(caffe_pb2.TRAIN, net)
     return [
         layer.name
         for layer in net.layer
@@ -170,7 +171,7 @@ def inner_products(net: Net) -> list[str]:
 
 def _set_blocks(net: Net, config: Config, shuffle: int) -> None:
     names = inner_products(net)
-    state = _state(caffe_pb2.TRAIN, net)
+    state = net_state(caffe_pb2.TRAIN, net)
     weighted = len(names) + sum(
         layer.type in _CONVOLUTIONS and shapes.included(layer, state) for layer in net.layer
     )
@@ -194,7 +195,7 @@ def _apply_recipe(
     folder: Path, method: Method, net: Net, max_iter: int, records: shapes.RecordShape
 ) -> None:
     """Make the block layers of `net` InnerProducts that the recipe of `method` prunes."""
-    state = _state(caffe_pb2.TRAIN, net)
+    state = net_state(caffe_pb2.TRAIN, net)
     inferred = shapes.infer(net, state, records)
     matrices = {
         layer.name: (
@@ -245,17 +246,6 @@ def set_layer_blocks(layer: Layer, blocks: int, shuffle: int = _SHUFFLE.NONE) ->
                 getattr(after, field).CopyFrom(value)
             else:
                 setattr(after, field, value)
-
-
-def _set_source(layer: Layer, dataset: str) -> None:
-    phases = {rule.phase for rule in layer.include if rule.HasField("phase")}
-    if len(phases) != 1:
-        raise UserError(
-            f"{shapes.label(layer)} does not say for which phase it is; "
-            "give it include { phase: TRAIN } or include { phase: TEST }"
-        )
-    split = "train" if phases == {caffe_pb2.TRAIN} else "test"
-    layer.data_param.source = str(datasets.lmdb_path(dataset, split))
 
 
 def _check_blocks(
@@ -312,24 +302,6 @@ def _check_seed(seed: int) -> None:
         raise UserError(f"the seed is {seed}; write a number from 0 to {2**32 - 1}")
 
 
-def _state(phase: int, *more: Net) -> caffe_pb2.NetState:
-    """Return a net's state as the solver makes it: the phase, then what the net itself says."""
-    state = caffe_pb2.NetState(phase=phase)
-    for net in more:
-        state.MergeFrom(net.state)
-    return state
-
-
-def _states(solver: Solver, net: Net) -> list[caffe_pb2.NetState]:
-    """Return the states of the training net and of each test net of a solver."""
-    train = _state(caffe_pb2.TRAIN, net)
-    train.MergeFrom(solver.train_state)
-    tests = [_state(caffe_pb2.TEST, net) for _ in solver.test_iter]
-    for state, extra in zip(tests, solver.test_state, strict=False):
-        state.MergeFrom(extra)
-    return [train, *tests]
-
-
 def _check_settings(where: Path | str, solver: Solver) -> None:
     """Check the settings of a solver on which Caffe would abort, or train nothing.
 
@@ -383,10 +355,10 @@ def net_of(path: Path, solver: Solver) -> tuple[Net, Path]:
             "write one of each, or none"
         )
     net, net_path = _read_net(path, getattr(solver, train[0]))
-    _keep_phase(net, _states(solver, net)[0])
+    _keep_phase(net, net_states(solver, net)[0])
     if tests:
         test, _ = _read_net(path, tests[0])
-        _keep_phase(test, _states(solver, test)[1])
+        _keep_phase(test, net_states(solver, test)[1])
         net.layer.extend(test.layer)
     net.ClearField("state")
     return net, net_path

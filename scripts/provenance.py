@@ -58,6 +58,8 @@ def net_digest(net: Message) -> str:
     copy = type(net)()
     copy.CopyFrom(net)
     for layer in copy.layer:
+        if layer.transform_param.mean_file:
+            layer.transform_param.mean_file = "mean"
         for field in ("data_param", "hdf5_data_param", "image_data_param", "window_data_param"):
             if layer.HasField(field):
                 getattr(layer, field).ClearField("source")

@@ -99,6 +99,8 @@ def write_run_files(prepared: Prepared, folder: Path) -> None:
     for layer in net.layer:
         if layer.data_param.source:
             layer.data_param.source = from_root(Path(layer.data_param.source))
+        if layer.transform_param.mean_file:
+            layer.transform_param.mean_file = from_root(Path(layer.transform_param.mean_file))
     solver = type(prepared.solver)()
     solver.CopyFrom(prepared.solver)
     solver.net = from_root(net_path)

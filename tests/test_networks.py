@@ -100,7 +100,7 @@ def test_the_comments_name_the_blocks_that_fit():
     st.sampled_from([b for b in range(1, 101) if gcd(800, 500) % b == 0]),
     st.sampled_from([1, 2, 5, 10]),
     st.sampled_from(["bdip", "shuffle", "shuffle_per_pass"]),
-    st.sampled_from(list(TABLE)),
+    st.sampled_from([name for name, entry in TABLE.items() if entry.shape == (1, 28, 28)]),
 )
 def test_only_the_inner_product_layers_and_the_data_change(b1, b2, method, dataset):
     assume(method == "bdip" or max(b1, b2) > 1)
