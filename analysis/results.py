@@ -97,10 +97,11 @@ class Outcome:
 
 
 class Results:
-    """All runs that were found; see `load`."""
+    """All runs that were found; see `load`. root: the folder they were found under."""
 
-    def __init__(self, runs: Iterable[Run]) -> None:
+    def __init__(self, runs: Iterable[Run], root: Path | None = None) -> None:
         self.runs = tuple(runs)
+        self.root = root
         self._by_key: dict[tuple[Key, str], list[Run]] = defaultdict(list)
         for run in self.runs:
             self._by_key[run.key, run.source].append(run)
@@ -157,7 +158,7 @@ def load(results: Path) -> Results:
         folders = sorted(path.parent for path in base.glob(pattern))
         folders = [folder for folder in folders if folder.name.removeprefix("seed-").isdigit()]
         found += [read_run(folder, base, source) for folder in folders]
-    return Results(sorted(found, key=lambda run: run.seed))
+    return Results(sorted(found, key=lambda run: run.seed), results)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

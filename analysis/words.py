@@ -38,8 +38,9 @@ def mean_sd(values: Sequence[float] | np.ndarray, digits: int = 3) -> str:
 
 
 def percent(value: float, digits: int = 1) -> str:
-    """A fraction as ``+1.2%`` with a true minus sign."""
-    return f"{100 * value:+.{digits}f}%".replace("-", MINUS)
+    """A fraction as ``+1.2%`` with a true minus sign; no sign where that shows zero."""
+    text = f"{100 * value:+.{digits}f}"
+    return f"{text if float(text) else text[1:]}%".replace("-", MINUS)
 
 
 def seeds(count: int) -> str:
