@@ -26,7 +26,7 @@ import numpy as np
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
-from scripts import files, runs
+from scripts import files, net_tests, runs
 from scripts.errors import UserError, describe_os_error
 from scripts.processes import StopRequest, die_with_parent
 from scripts.snapshots import Snapshots
@@ -100,6 +100,10 @@ class Training:
         net = caffe_pb2.NetParameter()
         text_format.Parse((folder / "net.prototxt").read_text("utf-8"), net)
         self.layers = {layer.name: layer for layer in net.layer}
+        test_net = folder / "state" / "test_net.prototxt"
+        self.tests = net_tests.net_tests(self.parameter, test_net)
+        if any(test.stages for test in self.tests):
+            net_tests.write_net(net, test_net)
         self.phase_marks = phase_marks(net)
 
         self.rows: list[dict[str, str]] = []
@@ -114,6 +118,8 @@ class Training:
     def prepare(self) -> None:
         """Make the solver; go on from the newest good snapshot; forget what came after it."""
         self.solver = caffe.get_solver(str(self._solver_file()))
+        # Before a snapshot is restored: to open a net takes a number from Caffe's generator.
+        self.test_columns = [test.columns(self.solver) for test in self.tests]
         newest = self.snapshots.newest()
         if newest is not None:
             self.solver.restore(str(newest.solverstate))
@@ -138,9 +144,8 @@ class Training:
             if newest is None or int(dump.stem.removeprefix("iter_")) > newest.iteration:
                 dump.unlink()
         self.pruned = self._pruned_columns()
-        tests = self._test_columns()
+        tests = [name for names in self.test_columns for name in names]
         self.header = ["iteration", "lr", "train_loss", *tests, *self.pruned]
-        self.test_columns = tests
         if newest is not None:
             self.rows = runs.read_rows(self.folder / "metrics.csv", self.header, newest.iteration)
         files.write_text(self.folder / "metrics.csv", runs.rows_text(self.header, self.rows))
@@ -152,22 +157,12 @@ class Training:
         for field in ("display", "snapshot", "debug_info", "snapshot_format", "snapshot_diff"):
             given.ClearField(field)
         given.test_initialization = False
+        net_tests.of_caffe(given)
         if given.test_iter:
             given.test_interval = NEVER
         path = self.folder / "state" / "solver.prototxt"
         files.write_text(path, text_format.MessageToString(given))
         return path
-
-    def _test_columns(self) -> list[str]:
-        """test_<output> for one test net, test<i>_<output> for several."""
-        columns = []
-        nets = self.solver.test_nets
-        for index, net in enumerate(nets):
-            prefix = "test_" if len(nets) == 1 else f"test{index}_"
-            for name in net.outputs:
-                size = net.blobs[name].count
-                columns += [prefix + name + (f"_{i}" if size > 1 else "") for i in range(size)]
-        return columns
 
     def _pruned_columns(self) -> dict[str, tuple[str, int]]:
         """{left_<layer>/<blob>: layer and number of the blob} of each parameter with `prune`."""
@@ -232,20 +227,6 @@ class Training:
             if weight
         )
 
-    def test(self) -> list[float]:
-        """Means of the test nets' outputs over test_iter batches, in the order of the columns."""
-        means: list[float] = []
-        for net, batches in zip(self.solver.test_nets, self.parameter.test_iter, strict=True):
-            net.share_with(self.solver.net)
-            totals: dict[str, np.ndarray] = {}
-            for _ in range(batches):
-                for name, value in net.forward().items():
-                    # float64: a sum of float32 means would lose the last digits shown
-                    totals[name] = totals.get(name, 0.0) + value.astype(np.float64).ravel()
-            for name in net.outputs:
-                means += [float(total) / batches for total in totals[name]]
-        return means
-
     def dump(self) -> None:
         """Write all parameters as float32 arrays named <layer>/<blob>."""
         arrays = {}
@@ -264,13 +245,13 @@ class Training:
         """What is due at this iteration: test, weight dump, row."""
         iteration, last = self.solver.iter, self.solver.iter == self.max_iter
         row = {}
-        tests = len(self.solver.test_nets) > 0
-        if tests and (
-            (self.is_due(self.parameter.test_interval) or last)
-            and (iteration > 0 or self.parameter.test_initialization)
+        if (self.is_due(self.parameter.test_interval) or last) and (
+            iteration > 0 or self.parameter.test_initialization
         ):
-            means = map(runs.format_number, self.test())
-            row.update(zip(self.test_columns, means, strict=True))
+            for test, columns in zip(self.tests, self.test_columns, strict=True):
+                if last or not test.at_end:
+                    means = map(runs.format_number, test.means(self.solver))
+                    row.update(zip(columns, means, strict=True))
         if self.is_due(DUMP_EVERY) or last or iteration in self.phase_marks:
             self.dump()
         if iteration > 0 and (self.is_due(self.parameter.display) or last):
@@ -288,7 +269,7 @@ class Training:
         """The iteration up to which Caffe's solver is left alone."""
         iteration = self.solver.iter
         steps = [LOOK_EVERY, DUMP_EVERY, self.parameter.display]
-        if len(self.solver.test_nets):
+        if self.tests:
             steps.append(self.parameter.test_interval)
         due = [iteration + n - iteration % n for n in steps if n > 0]
         return min(self.max_iter, *due, *(mark for mark in self.phase_marks if mark > iteration))
