@@ -1,0 +1,48 @@
+"""What was tried on a validation split, as a table."""
+
+import csv
+
+import pytest
+
+from analysis import search
+from analysis.results import load
+from tests.analysis_runs import write_run
+
+CONFIG = "(100,10)-BD_4"
+
+
+@pytest.fixture
+def results(tmp_path):
+    for method, accuracies in {
+        "bdip": (0.9830, 0.9840, 0.9835),
+        "ip_bdip,alpha=1e-3": (0.9850, 0.9862, 0.9853),
+        "ip_bdip": (0.9820,),
+    }.items():
+        for seed, accuracy in enumerate(accuracies, 1):
+            write_run(tmp_path, CONFIG, method, seed, accuracy, dataset="mnist-validation")
+    write_run(tmp_path, CONFIG, "bdip", 1, 0.99)  # the test set has no say here
+    return tmp_path
+
+
+def test_the_best_comes_first_and_differences_are_seed_by_seed(results):
+    found = search.tried(load(results))
+    assert [one.key.method for one in found] == ["ip_bdip,alpha=1e-3", "bdip", "ip_bdip"]
+    best, plain, single = found
+    assert best.difference.by_seed == pytest.approx({1: 0.20, 2: 0.22, 3: 0.18})
+    assert plain.difference is None
+    assert single.difference.by_seed == pytest.approx({1: -0.10})
+
+
+def test_the_tables_say_the_same(results):
+    found = search.tried(load(results))
+    rows = list(csv.DictReader(search.csv_text(found).splitlines()))
+    assert [row["n_seeds"] for row in rows] == ["3", "3", "1"]
+    assert float(rows[0]["minus_bdip"]) == pytest.approx(0.20)
+    assert float(rows[0]["low_95"]) < 0.20 < float(rows[0]["high_95"])
+    assert rows[2]["low_95"] == ""
+    text = search.markdown(found)
+    assert "| ip_bdip,alpha=1e-3 | 98.55 \u00b1 0.06 (3 seeds) | +0.20 |" in text
+
+
+def test_nothing_tried_is_an_empty_table(tmp_path):
+    assert search.markdown(search.tried(load(tmp_path))) == ""
