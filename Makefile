@@ -11,7 +11,9 @@ CONFIG  ?= (10,1)-BD_4#: blocks of the inner product layers (make train)
 METHOD  ?= bdip#: bdip, shuffle, shuffle_per_pass, ip_bdip, magnitude or node, and settings: bdip,weight_decay=0 (make train)
 SEED    ?= 1#: of weights and shuffles (make train)
 SOLVER  ?=#: a solver prototxt of your own, in place of NET, CONFIG and METHOD (make train)
-DATA    ?= mnist fashion-mnist cifar10#: data sets to fetch (make data)
+DATASETS ?= mnist fashion-mnist cifar10#: data sets to fetch (make data)
+IMPORT  ?=#: an NPZ with images of your own (make data): x_train y_train x_test y_test
+NAME    ?=#: what to call the data set that IMPORT makes
 MIRROR  ?=#: a folder with the data sets' official files (make data)
 CUDA    ?= $(if $(filter gpu%,$(DEVICE)),1)#: 1 builds Caffe with CUDA (DEVICE=gpu does that too)
 CUDA_HOST ?=#: 1 builds Caffe's GPU code on a CPU double of CUDA (tests/cuda_host)
@@ -19,7 +21,7 @@ CUDA_ARCH ?=#: GPU architectures, as 80;90 (default: the card here, else 75)
 CAFFE_TARBALL ?=#: an archive of Caffe's source (default: downloaded)
 CAFFE_SRC ?=#: a Caffe tree of your own (make overlay)
 # Recipes take settings from the environment, as "$$NAME": no character in them means anything to the shell.
-export DEVICE SEEDS JOBS NET DATASET CONFIG METHOD SEED SOLVER DATA MIRROR CUDA_ARCH CAFFE_TARBALL CAFFE_SRC
+export DEVICE SEEDS JOBS NET DATASET CONFIG METHOD SEED SOLVER DATASETS IMPORT NAME MIRROR CUDA_ARCH CAFFE_TARBALL CAFFE_SRC
 
 # What one checkout compiled, another finds in the cache.
 export CCACHE_BASEDIR := $(CURDIR)
@@ -48,8 +50,12 @@ help:
 caffe: ## Caffe with the layer: build/bin/caffe and build/venv/bin/python -c 'import caffe'
 	@scripts/build/build_caffe.sh $(flavour)
 
-data: caffe ## data sets as LMDB, digests checked
-	@$(python) -m scripts.datasets $(DATA) $(mirror)
+data: caffe ## data sets as LMDB, digests checked; or IMPORT and NAME
+ifeq ($(IMPORT),)
+	@$(python) -m scripts.datasets $$DATASETS $(mirror)
+else
+	@$(python) -m scripts.datasets $(if $(NAME),"$$NAME") --import "$$IMPORT"
+endif
 
 train: caffe ## one run: NET, DATASET, CONFIG, METHOD, SEED, or a SOLVER of your own
 ifeq ($(SOLVER),)

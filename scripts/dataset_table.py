@@ -235,6 +235,10 @@ TABLE: dict[str, Dataset] = {
                         "e26dedcc434d2e4c54c9b2d4a06d8373",
                     ),
                 ),
+                known={
+                    "590ca6a6a02565b6e86726199e0fe771caffe613816faacab0cb7e0e381b7cf7": "all "
+                    "73,257, rebuilt from the full pictures",
+                },
             ),
             "test": Split(
                 count=26032,
@@ -246,6 +250,10 @@ TABLE: dict[str, Dataset] = {
                         "eb5a983be6a315427106f1b164d9cef3",
                     ),
                 ),
+                known={
+                    "8ae1cb91a0b8ab9889e827a58381dc895df7a96da92175b9752826fb8c20496b": "the first "
+                    "10,000 of 26,032",
+                },
             ),
         },
         addresses=("http://ufldl.stanford.edu/housenumbers/",),

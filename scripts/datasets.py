@@ -169,7 +169,7 @@ def verify(name: str, root: Path = DATA) -> Manifest:
     """
     manifest = imported(name, root)
     if manifest is not None:
-        cure = f"import it again: remove {root / name}, `make data IMPORT=file.npz NAME={name}`"
+        cure = f"import it again: `make data IMPORT=file.npz NAME={name}`"
     else:
         cure = "run `make data`"
         manifest = _of_the_table(name, root, cure)
@@ -196,7 +196,7 @@ def _of_the_table(name: str, root: Path, cure: str) -> Manifest:
     path = root / name / "manifest.json"
     if not path.parent.is_dir():
         if entry.importable:
-            cure = f"run `make data DATA={name}`, or `make data IMPORT=file.npz NAME={name}`"
+            cure = f"run `make data DATASETS={name}`, or `make data IMPORT=file.npz NAME={name}`"
         raise UserError(f"the data set {name} is not there ({path.parent}); {cure}")
     manifest = _read_manifest(path)
     if manifest is None:
@@ -333,7 +333,7 @@ def _fetch(
         print(f"{dataset_name}: refused {file.name} from {source.name}: {wrong}", flush=True)
     cure = f"put it into a folder FOLDER/{dataset_name}/ and say `make data MIRROR=FOLDER`"
     if importable:
-        cure = cure.replace("MIRROR", f"DATA={dataset_name} MIRROR")
+        cure = cure.replace("MIRROR", f"DATASETS={dataset_name} MIRROR")
         cure += f", or import images at hand: `make data IMPORT=file.npz NAME={dataset_name}`"
     raise UserError(
         f"no source has the file {file.name} of {dataset_name} ({'; '.join(reasons)}); {cure}"
@@ -376,11 +376,19 @@ def _flush_folder(folder: Path) -> None:
 
 
 def main() -> None:
-    """Build the data sets named on the command line."""
+    """Build the data sets named on the command line, or import one."""
     parser = ArgumentParser(prog="python -m scripts.datasets", description=main.__doc__)
-    parser.add_argument("names", nargs="+", metavar="NAME", help=f"of {', '.join(TABLE)}")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(TABLE)}")
     parser.add_argument("--mirror", type=Path, metavar="DIR", help="a folder with the files")
+    parser.add_argument("--import", type=Path, metavar="NPZ", dest="file", help="make NAME of this")
     arguments = parser.parse_args()
+    if arguments.file is not None:
+        from scripts.data_import import import_file
+
+        if len(arguments.names) != 1:
+            raise UserError("IMPORT needs a NAME: write `make data IMPORT=file.npz NAME=mine`")
+        import_file(arguments.file, arguments.names[0])
+        return
     for name in arguments.names:
         facts(name)
     for name in arguments.names:

@@ -82,7 +82,7 @@ def _mean(name: str) -> Path:
     mean = datasets.mean_path(name)
     if mean.parent.is_dir() and not mean.is_file():
         raise UserError(
-            f"there is no mean image {mean}; remove {mean.parent}, and `make data DATA={name}` "
+            f"there is no mean image {mean}; remove {mean.parent}, and `make data DATASETS={name}` "
             "makes it again with one"
         )
     return mean

@@ -135,3 +135,29 @@ def test_a_data_layer_has_to_read_one_of_the_two_splits():
     net = caffe_pb2.NetParameter(layer=[layer])
     with pytest.raises(UserError, match="reads data/x/all_lmdb; write the train_lmdb or"):
         net_data.set_dataset(caffe_pb2.SolverParameter(), net, "mnist")
+
+
+def kept(config, method):
+    _, net = build("cuda_convnet", config, "cifar10", method)
+    return {
+        layer.name: layer.param[0].prune
+        for layer in net.layer
+        if layer.param and layer.param[0].HasField("prune")
+    }
+
+
+def test_pruning_is_that_of_the_paper():
+    for config, blocks, entries in (
+        ("(64,2)-BD_5", {"ip1": 64, "ip2": 2}, {"ip1": 1024, "ip2": 320}),
+        ("(8,1)-BD_5", {"ip1": 8}, {"ip1": 8192}),
+    ):
+        pruned = kept(config, "ip_bdip")
+        assert {name: prune.blocks for name, prune in pruned.items()} == blocks
+        assert all(prune.start == 500 and prune.iters < 1000 for prune in pruned.values())
+        left = kept(config, "magnitude")
+        assert {name: prune.keep for name, prune in left.items()} == entries
+    sparse = kept("(64,2)-BD_5", "magnitude,ip1.keep=37,ip2.keep=40")
+    assert {name: prune.keep for name, prune in sparse.items()} == {"ip1": 37, "ip2": 40}
+    assert {name: prune.keep for name, prune in kept("(64,2)-BD_5", "node,keep=2").items()} == {
+        "ip1": 2
+    }
