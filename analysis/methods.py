@@ -45,19 +45,25 @@ DATASET_LABELS = {
     "fashion-mnist": "Fashion-MNIST",
     "svhn": "SVHN",
     "cifar10": "CIFAR-10",
+    "mnist-shuffled-labels": "MNIST with shuffled labels",
 }
 NET_LABELS = {
     "lenet": "LeNet-5",
     "cuda_convnet": "cuda-convnet",
     "mlp980": "MLP 784-980-10",
+    "mlp500": "MLP 784-500-500-10",
+    "lenet_sigmoid": "LeNet-5 with a sigmoid",
 }
 
 # What `make train` runs today: the methods of each net, and the data sets, the default one first.
 RUNNABLE_METHODS = {
     "lenet": ("bdip", "shuffle", "shuffle_per_pass", "ip_bdip", "magnitude", "node"),
     "mlp980": ("bdip", "shuffle", "shuffle_per_pass", "ip_bdip"),
+    "mlp500": ("bdip", "shuffle", "shuffle_per_pass"),
+    "lenet_sigmoid": ("bdip", "shuffle", "shuffle_per_pass"),
 }
-RUNNABLE_DATASETS = {"lenet": ("mnist", "fashion-mnist"), "mlp980": ("mnist", "fashion-mnist")}
+_MNIST_SHAPED = ("mnist", "fashion-mnist", "mnist-shuffled-labels")
+RUNNABLE_DATASETS = dict.fromkeys(("lenet", "mlp980", "mlp500", "lenet_sigmoid"), _MNIST_SHAPED)
 
 
 def is_dense(config: str) -> bool:
@@ -67,12 +73,17 @@ def is_dense(config: str) -> bool:
 
 
 def label(config: str | None, method: str | None) -> str:
-    """The column heading that a reader knows; a method unknown here keeps its own name."""
-    if config is not None and is_dense(config):
-        return DENSE_LABEL
+    """The column heading that a reader knows; a method unknown here keeps its own name.
+
+    Settings that follow the method's name (``bdip,weight_decay=0``) follow the label.
+    """
     if method is None:
         return "own solver"
-    return METHODS[method].label if method in METHODS else method
+    name, comma, settings = method.partition(",")
+    label = METHODS[name].label if name in METHODS else name
+    if config is not None and is_dense(config):
+        label = DENSE_LABEL
+    return label + (f", {settings.replace(',', ', ')}" if comma else "")
 
 
 def methods_of_column(column: str) -> tuple[str, ...]:
@@ -84,7 +95,8 @@ def methods_of_column(column: str) -> tuple[str, ...]:
 
 def train_command(net: str, dataset: str, config: str, method: str, seed: int) -> str | None:
     """The command that makes one run, or None where there is none yet."""
-    runnable = method in RUNNABLE_METHODS.get(net, ()) and dataset in RUNNABLE_DATASETS[net]
+    name = method.split(",")[0]
+    runnable = name in RUNNABLE_METHODS.get(net, ()) and dataset in RUNNABLE_DATASETS[net]
     if not runnable:
         return None
     words = [f"NET={net}"]

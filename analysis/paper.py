@@ -27,6 +27,8 @@ class Claim:
     relation: str
     subject: dict[str, Any] = field(default_factory=dict)
     slip: tuple[str, ...] = ()
+    test: str | None = None
+    why: str | None = None
 
 
 @dataclass(frozen=True)

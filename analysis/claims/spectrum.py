@@ -1,0 +1,217 @@
+"""Claims about the singular values of sister networks: Figures 6 and 10 (bottom), 7, 9, 11, 12."""
+
+import dataclasses
+
+import numpy as np
+
+from analysis import block_spectrum, words
+from analysis.block_spectrum import ks_distance
+from analysis.claims.core import (
+    NOT_RUN,
+    REPRODUCE,
+    Evidence,
+    Finding,
+    evaluator,
+    exactly,
+    judge_bound,
+    judge_number,
+    judge_seeds,
+    missing,
+    spread_text,
+)
+from analysis.claims.sister_claims import (
+    FIRST_ORDER,
+    by_common_seed,
+    judge_ranks,
+    listed,
+    member_of,
+    members_of,
+)
+from analysis.paper import Claim
+
+NEAR = 0.05  # Kolmogorov-Smirnov distance under which a spectrum looks the same in a picture
+
+
+@evaluator
+def mean_distance(claim: Claim, evidence: Evidence) -> Finding:
+    """Mean over order of |1 - sigma_W / sigma_R| at the end, the largest over all sisters."""
+    members = members_of(claim, evidence)
+    if isinstance(members, Finding):
+        return members
+    table = by_common_seed(members, [m.distance[:, -1] for m in members])
+    worst = members[int(table.mean(axis=0).argmax())]
+    values = table.max(axis=1)
+    ours = f"{spread_text(values)}, at b = {worst.blocks}"
+    found = judge_bound(claim, values, ours, members[0].source)
+    null = float(worst.null_distance.mean())
+    return dataclasses.replace(
+        found, why=f"{found.why}; random blocks have {words.number(null)} there"
+    )
+
+
+@evaluator
+def distance_of(claim: Claim, evidence: Evidence) -> Finding:
+    """The same for one sister; in direction: within a third of the number."""
+    member = member_of(claim, evidence)
+    if isinstance(member, Finding):
+        return member
+    values = member.distance[:, -1]
+    near = abs(values.mean() / claim.value - 1) <= 1 / 3
+    found = judge_number(claim, values, bool(near), "it is within a third", source=member.source)
+    why = f"{found.why}; random blocks have {words.number(float(member.null_distance.mean()))}"
+    if member.blocks > 1:
+        # R taken literally: dense, with the variance of the block layer.
+        ratio = member.singular[:, -1] / (
+            np.sqrt(member.variance[:, -1])[:, None] * member.reference
+        )
+        literal = float(np.abs(1 - ratio).mean())
+        why += f"; R as printed, of the block layer's variance, gives {words.number(literal)}"
+    return dataclasses.replace(found, why=why)
+
+
+@evaluator
+def top_ratio(claim: Claim, evidence: Evidence) -> Finding:
+    """Largest singular value over the random one's; in direction: above 95% of random ones."""
+    member = member_of(claim, evidence)
+    if isinstance(member, Finding):
+        return member
+    index = member.at(claim.subject["iteration"])
+    if index is None:
+        return missing(member.family.key(member.blocks), "no dump at that iteration")
+    values = member.singular_ratio[:, index, 0]
+    edge = float(np.percentile(member.null_ratio[:, 0], 95))
+    return judge_number(
+        claim, values, bool(values.min() > edge),
+        f"it is above {edge:.2f}, where 5% of random ones are",
+        source=member.source,
+    )  # fmt: skip
+
+
+@evaluator
+def extremes(claim: Claim, evidence: Evidence) -> Finding:
+    """Mean |1 - ratio| of the first and the last twentieth of the orders above that between."""
+    members = members_of(claim, evidence)
+    if isinstance(members, Finding):
+        return members
+    told, table = [], []
+    for m in members:
+        off = np.abs(1 - m.singular_ratio[:, -1])
+        end = max(1, off.shape[1] // 20)
+        first, last = off[:, :end].mean(axis=1), off[:, -end:].mean(axis=1)
+        middle = off[:, end:-end].mean(axis=1)
+        table.append((np.minimum(first, last) > middle).astype(float))
+        told.append(f"{first.mean():.3f}, {middle.mean():.3f}, {last.mean():.3f} (b = {m.blocks})")
+    by_seed = by_common_seed(members, table).all(axis=1)
+    on_mean = by_common_seed(members, table).mean() > 0.5
+    return judge_seeds(by_seed.tolist(), bool(on_mean), "; ".join(told), "first, middle, last",
+                       members[0].source)  # fmt: skip
+
+
+@evaluator
+def nearer_at_start(claim: Claim, evidence: Evidence) -> Finding:
+    """Mean distance at iteration 0, growing with b by rank."""
+    members = members_of(claim, evidence)
+    if isinstance(members, Finding):
+        return members
+    values = [m.distance[:, 0] for m in members]
+    return judge_ranks(members, values, 1, listed(members, values, 2))
+
+
+@evaluator
+def farther_at_end(claim: Claim, evidence: Evidence) -> Finding:
+    """Mean distance at the end, falling with b by rank."""
+    members = members_of(claim, evidence)
+    if isinstance(members, Finding):
+        return members
+    values = [m.distance[:, -1] for m in members]
+    found = judge_ranks(members, values, -1, listed(members, values, 2))
+    last = members[-1]
+    null = words.number(float(last.null_distance.mean()))
+    return dataclasses.replace(
+        found, why=f"{found.why}; random blocks with b = {last.blocks} have {null}"
+    )
+
+
+@evaluator
+def blocks_alike(claim: Claim, evidence: Evidence) -> Finding:
+    """Relative spread of the singular values over blocks, by order, against random blocks'."""
+    members = members_of(claim, evidence, dense=False)
+    if isinstance(members, Finding):
+        return members
+    told, inside, near = [], [], []
+    generator = np.random.default_rng(1)
+    for m in members:
+        trained = _spread(m.by_block)
+        shape = (40, m.blocks, m.layout.n, m.layout.m)
+        random = _spread(np.array([
+            block_spectrum.gram_singular_values(generator.uniform(-1, 1, shape[1:]))
+            for _ in range(shape[0])
+        ]))  # fmt: skip
+        inside.append((trained <= np.percentile(random, 97.5)).astype(float))
+        near.append(bool(trained.mean() <= 2 * random.mean()))
+        told.append(f"{trained.mean():.3f}, random {random.mean():.3f} (b = {m.blocks})")
+    by_seed = by_common_seed(members, inside).all(axis=1)
+    return judge_seeds(by_seed.tolist(), all(near), "; ".join(told),
+                       "spread at most as of random blocks", members[0].source)  # fmt: skip
+
+
+def _spread(by_block: np.ndarray) -> np.ndarray:
+    """(matrices, b, r): standard deviation over blocks over the mean, averaged over order."""
+    return (by_block.std(axis=1, ddof=1) / by_block.mean(axis=1)).mean(axis=-1)
+
+
+@evaluator
+def spectrum_aligned(claim: Claim, evidence: Evidence) -> Finding:
+    """Kolmogorov-Smirnov distance to the law: as of random matrices; in direction: under 0.05."""
+    member = member_of(claim, evidence)
+    if isinstance(member, Finding):
+        return member
+    layout = member.layout
+    pairs = zip(member.singular[:, -1], member.variance[:, -1], strict=True)
+    values = np.array([ks_distance(layout.eigenvalues(s), layout.y, float(v)) for s, v in pairs])
+    random = [ks_distance(layout.eigenvalues(s), layout.y, 1.0) for s in member.draws.singular]
+    limit = float(np.percentile(random, 95))
+    return judge_seeds(
+        (values <= limit).tolist(), bool(values.mean() < NEAR), spread_text(values),
+        f"95% of random matrices are below {words.number(limit)}", member.source,
+    )  # fmt: skip
+
+
+@evaluator
+def root_law(claim: Claim, evidence: Evidence) -> Finding:
+    """Median singular value ratio times sqrt(b), every sister within 10% of 1."""
+    members = members_of(claim, evidence, dense=False)
+    if isinstance(members, Finding):
+        return members
+    values = [np.median(m.singular_ratio[:, -1], axis=1) * np.sqrt(m.blocks) for m in members]
+    off = np.abs(by_common_seed(members, values) - 1)
+    return judge_seeds(
+        (off.max(axis=1) <= FIRST_ORDER).tolist(), bool(np.median(off) <= FIRST_ORDER),
+        listed(members, values), "times √b", members[0].source,
+    )  # fmt: skip
+
+
+@evaluator
+def spectrum_deteriorates(claim: Claim, evidence: Evidence) -> Finding:
+    """Mean |1 - sqrt(b) sigma_W / sigma_R|, growing with b by rank."""
+    members = members_of(claim, evidence)
+    if isinstance(members, Finding):
+        return members
+    values = [np.abs(1 - np.sqrt(m.blocks) * m.singular_ratio[:, -1]).mean(axis=1) for m in members]
+    return judge_ranks(members, values, 1, listed(members, values, 2))
+
+
+@evaluator
+def layer_shape(claim: Claim, evidence: Evidence) -> Finding:
+    """Shape of the layer's weights in the dumps."""
+    net = claim.subject["net"]
+    layer = claim.subject.get("layer") or ("ip2" if claim.id.endswith("ip2") else "ip1")
+    for run in evidence.results.runs:
+        if run.finished and run.key.net == net:
+            history = evidence.spectra.layers(run).get(layer)
+            if history is not None:
+                shape = [history.outputs, history.inputs]
+                ours = f"{shape[0]} outputs, {shape[1]} inputs"
+                same = sorted(shape) == sorted(claim.value)
+                return exactly(same, ours, f"as {claim.unit}", run.source)
+    return Finding(NOT_RUN, why="no weights among the results", command=REPRODUCE)
