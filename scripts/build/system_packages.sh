@@ -9,7 +9,7 @@ packages=(
   protobuf-compiler libprotobuf-dev
   libboost-system-dev libboost-thread-dev libboost-filesystem-dev
   libboost-python-dev libboost-regex-dev
-  libgoogle-glog-dev libgflags-dev libhdf5-dev liblmdb-dev libopenblas-dev
+  libgoogle-glog-dev libgflags-dev libhdf5-dev liblmdb-dev libopenblas-dev libdnnl-dev
   # pycaffe and everything written in Python
   python3-dev python3-venv
 )
