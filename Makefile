@@ -4,6 +4,7 @@ SHELL := /bin/bash
 
 DEVICE  ?= cpu#: cpu, gpu or gpu:N
 SEEDS   ?= 3#: runs of each configuration, with seeds 1 ... SEEDS
+ONLY    ?=#: parts of reproduce and plan: mnist, cifar10, svhn (default: all)
 JOBS    ?= $(shell nproc)#: runs side by side, one thread each
 NET     ?= lenet#: network to train (make train): a folder of prototxt/
 DATASET ?= mnist#: data set to train it on (make train)
@@ -21,7 +22,7 @@ CUDA_ARCH ?=#: GPU architectures, as 80;90 (default: the card here, else 75)
 CAFFE_TARBALL ?=#: an archive of Caffe's source (default: downloaded)
 CAFFE_SRC ?=#: a Caffe tree of your own (make overlay)
 # Recipes take settings from the environment, as "$$NAME": no character in them means anything to the shell.
-export DEVICE SEEDS JOBS NET DATASET CONFIG METHOD SEED SOLVER DATASETS IMPORT NAME MIRROR CUDA_ARCH CAFFE_TARBALL CAFFE_SRC
+export DEVICE SEEDS ONLY JOBS NET DATASET CONFIG METHOD SEED SOLVER DATASETS IMPORT NAME MIRROR CUDA_ARCH CAFFE_TARBALL CAFFE_SRC
 
 # What one checkout compiled, another finds in the cache.
 export CCACHE_BASEDIR := $(CURDIR)
@@ -70,11 +71,11 @@ quick: caffe ## a first look in a quarter of an hour: one seed, first rows of Ta
 	@$(run_all) quick $(settings) $(mirror)
 
 reproduce: caffe ## everything, resumable: data, runs, tables, report
-	@$(run_all) reproduce $(settings) $(mirror)
+	@$(run_all) reproduce --only "$$ONLY" $(settings) $(mirror)
 
 plan: ## what is there, what reproduce would run, and about how long
 	@scripts/build/python_packages.sh
-	@$(run_all) plan $(settings) $(mirror)
+	@$(run_all) plan --only "$$ONLY" $(settings) $(mirror)
 
 table1: ## report/table1.csv, .md and .tex from the results that are there
 	@scripts/build/python_packages.sh

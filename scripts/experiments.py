@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from scripts import section5_runs
 from scripts.runs import RunSpec
 
@@ -19,6 +21,25 @@ TEXT_MNIST: tuple[tuple[str, str], ...] = (
     ("(49,1)-BD_2", "ip_bdip"),
 )
 
+# Table 1, cuda-convnet on CIFAR-10 and on SVHN.
+TABLE1_CONVNET: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("(1,1)-BD_5", ("bdip",)),
+    ("(8,1)-BD_5", ("bdip", "shuffle", "ip_bdip", "magnitude")),
+    ("(64,2)-BD_5", ("bdip", "shuffle", "ip_bdip", "magnitude")),
+)
+
+# The text of 4.2.3, on CIFAR-10: pruned as far as sparse products would have to be, and by nodes.
+TEXT_CIFAR10: tuple[tuple[str, str], ...] = (
+    ("(64,2)-BD_5", "magnitude,ip1.keep=37,ip2.keep=40"),
+    ("(64,2)-BD_5", "node,keep=2"),
+)
+
+# The two other readings of the paper's 9,000 iterations (cuda_convnet_solver.prototxt), one seed.
+SCHEDULES_CIFAR10: tuple[str, ...] = ("bdip,stepvalue=8000", "bdip,lr_policy=fixed")
+
+# What `make reproduce ONLY=...` chooses from.
+PARTS = ("mnist", "cifar10", "svhn")
+
 # A first look: one seed, the dense network, both block networks, and one that is pruned to blocks.
 QUICK: tuple[tuple[str, str], ...] = (
     ("(1,1)-BD_4", "bdip"),
@@ -34,15 +55,41 @@ TYPICAL: dict[str, tuple[int, float]] = {
     "lenet_sigmoid": (10000, 46.0),
     "mlp500": (10000, 90.0),
     "mlp980": (10000, 90.0),
+    "cuda_convnet": (9000, 4.6),
 }
 
 
-def reproduce(seeds: int) -> list[RunSpec]:
-    """Every run of `make reproduce`: Section 4.2's on MNIST, then 5's, each named once.
+def reproduce(seeds: int, parts: Sequence[str] = PARTS) -> list[RunSpec]:
+    """Every run of `make reproduce`, those of the `parts` alone, each named once.
 
-    Of a part, seeds 1..seeds, all networks of one seed before the next: the page then has every
-    row early.
+    Section 4.2's on MNIST come first, then 5.1's, then cuda-convnet's. Of a part, seeds 1..seeds,
+    all networks of one seed before the next: the page then has every row early.
     """
+    specs = _mnist(seeds) if "mnist" in parts else []
+    for seed in range(1, seeds + 1):
+        for dataset in ("cifar10", "svhn"):
+            if dataset in parts:
+                specs += [
+                    RunSpec("cuda_convnet", dataset, config, method, seed)
+                    for config, methods in TABLE1_CONVNET
+                    for method in methods
+                ]
+    if "cifar10" in parts:
+        specs += [
+            RunSpec("cuda_convnet", "cifar10", config, method, seed)
+            for seed in range(1, seeds + 1)
+            for config, method in TEXT_CIFAR10
+        ]
+        specs += [
+            RunSpec("cuda_convnet", "cifar10", "(1,1)-BD_5", method, 1)
+            for method in SCHEDULES_CIFAR10
+        ]
+        specs += section5_runs.cifar10(seeds)
+    return list(dict.fromkeys(specs))
+
+
+def _mnist(seeds: int) -> list[RunSpec]:
+    """Section 4.2.1 and Section 5.1."""
     table1 = [
         RunSpec("lenet", "mnist", config, method, seed)
         for seed in range(1, seeds + 1)
@@ -54,7 +101,7 @@ def reproduce(seeds: int) -> list[RunSpec]:
         for seed in range(1, seeds + 1)
         for config, method in TEXT_MNIST
     ]
-    return list(dict.fromkeys(table1 + text + section5_runs.lenet(seeds)))
+    return table1 + text + section5_runs.lenet(seeds)
 
 
 def quick() -> list[RunSpec]:

@@ -33,6 +33,10 @@ SOLVER_FIELDS_LEFT_OUT = (
 )
 
 
+# What is said of data beside what identifies its records.
+_DATA_REMARKS = ("imported_sha256", "official_count", "known_as")
+
+
 def overlay_files(overlay: Path = OVERLAY) -> Iterator[Path]:
     """Every file that goes into the library: sources, patches, which upstream; no tests."""
     for path in sorted(overlay.rglob("*")):
@@ -80,14 +84,19 @@ def fingerprint(
 ) -> dict[str, Any]:
     """What decides a run's results: {"digest": all of it, "parts": one digest for each part}.
 
-    `mode` is "cpu" or "gpu"; `data` maps a split or source to what identifies its records.
+    `mode` is "cpu" or "gpu"; `data` maps a split or source to what identifies its records, and to
+    what else is said of them.
     """
+    identity = {
+        source: {name: value for name, value in about.items() if name not in _DATA_REMARKS}
+        for source, about in data.items()
+    }
     parts = {
         "net": net_digest(net),
         "solver": solver_digest(solver),
         "seed": str(seed),
         "device": mode,
-        "data": hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest(),
+        "data": hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
         "program": program_digest(),
     }
     whole = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

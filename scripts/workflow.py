@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -34,6 +35,7 @@ from scripts import (
     runs,
     section5_runs,
 )
+from scripts.dataset_table import TABLE
 from scripts.errors import ArgumentParser, UserError, disk_is_full, run_main
 from scripts.paths import RESULTS, ROOT
 from scripts.processes import StopRequest, die_with_parent
@@ -83,6 +85,36 @@ def datasets_there(specs: Sequence[RunSpec]) -> dict[str, dict[str, Any]]:
     """{data set: what identifies its records} of the data sets that the runs need and have."""
     needed = datasets_needed(specs)
     return {name: data_digests.of_dataset(name) for name, there in needed.items() if there}
+
+
+def parts_to_run(only: str) -> tuple[list[str], list[str]]:
+    """The parts of `reproduce` that ONLY names (all for ""), and those of them without data.
+
+    Data that has to be brought by hand counts as not there. UserError for a name that is no part.
+    """
+    wanted = re.split(r"[,\s]+", only.strip()) if only.strip() else list(experiments.PARTS)
+    for part in wanted:
+        if part not in experiments.PARTS:
+            raise UserError(
+                f"ONLY={only}: there is no part '{part}'; write some of "
+                f"{', '.join(experiments.PARTS)}, or leave it out for all"
+            )
+    by_hand = [
+        part
+        for part in wanted
+        if part in TABLE
+        and TABLE[part].importable
+        and not data_digests.manifest_path(part).is_file()
+    ]
+    return [part for part in wanted if part not in by_hand], by_hand
+
+
+def not_at_hand(dataset: str) -> str:
+    """What the plan says of runs whose data is not there."""
+    return (
+        f"{dataset}: not run: data not at hand (`make data DATASETS={dataset}` downloads it, "
+        f"`make data IMPORT=file.npz NAME={dataset}` takes it from a file)"
+    )
 
 
 def put_stale_aside(specs: Sequence[RunSpec], results: Path, device: tuple[str, int]) -> None:
@@ -374,6 +406,11 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         prog="python -m scripts.workflow", description="Train many runs and make the report."
     )
     parser.add_argument("what", choices=("quick", "reproduce", "plan"))
+    parser.add_argument(
+        "--only",
+        default="",
+        help=f"parts of reproduce and plan, of {', '.join(experiments.PARTS)} (default: all)",
+    )
     parser.add_argument("--seeds", type=int, default=3, help="seeds 1 to N (default: 3)")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--device", default="cpu", help="cpu, gpu or gpu:N")
@@ -395,8 +432,14 @@ def main() -> int:
     if arguments.what == "quick":
         specs = experiments.quick()
     else:
-        specs = experiments.reproduce(arguments.seeds)
-        moments = section5_runs.moments()
+        parts, left_out = parts_to_run(arguments.only)
+        specs = experiments.reproduce(arguments.seeds, parts)
+        if "mnist" in parts:
+            moments = section5_runs.moments()
+        for part in left_out:
+            print(not_at_hand(part))
+        if not specs:
+            raise UserError(f"ONLY={arguments.only} leaves nothing to run without that data")
     if arguments.what == "plan":
         print_plan(specs, results, arguments.device, arguments.jobs)
         return 0

@@ -20,11 +20,17 @@ SOLVER = "base_lr: 0.01 momentum: 0.9 max_iter: 10000 test_interval: 500 snapsho
 
 
 def digest(
-    net: str = NET, solver: str = SOLVER, seed: int = 1, mode: str = "cpu", data: str = "abc"
+    net: str = NET,
+    solver: str = SOLVER,
+    seed: int = 1,
+    mode: str = "cpu",
+    data: str = "abc",
+    **remarks: str,
 ) -> str:
     parsed = text_format.Parse(net, caffe_pb2.NetParameter())
     parsed_solver = text_format.Parse(solver, caffe_pb2.SolverParameter())
-    mark = provenance.fingerprint(parsed_solver, parsed, seed, mode, {"train": data})
+    about = {"records_sha256": data} | remarks
+    mark = provenance.fingerprint(parsed_solver, parsed, seed, mode, {"train": about})
     assert isinstance(mark["digest"], str)
     return mark["digest"]
 
@@ -36,6 +42,7 @@ def digest(
         {"net": NET.replace("/data/mnist", "/home/me/mnist")},
         {"solver": SOLVER.replace("snapshot: 5000", 'snapshot: 7 snapshot_prefix: "there"')},
         {"solver": f"{SOLVER} solver_mode: GPU device_id: 3"},
+        {"imported_sha256": "d", "known_as": "the first of them"},
     ],
 )
 def test_what_leaves_the_results_as_they_are(change: dict[str, str]) -> None:
@@ -50,6 +57,7 @@ def test_what_leaves_the_results_as_they_are(change: dict[str, str]) -> None:
         {"net": NET.replace("blocks: 10", "blocks: 10 shuffle: FIXED")},
         {"solver": SOLVER.replace("0.01", "0.02")},
         {"solver": SOLVER.replace("test_interval: 500", "test_interval: 250")},
+        {"net": NET.replace("data_param", 'transform_param { mean_file: "mean" } data_param')},
         {"seed": 2},
         {"mode": "gpu"},
         {"data": "abd"},
@@ -57,6 +65,12 @@ def test_what_leaves_the_results_as_they_are(change: dict[str, str]) -> None:
 )
 def test_what_makes_another_run(change: dict[str, str]) -> None:
     assert digest(**change) != digest()
+
+
+def test_the_place_of_the_mean_image_is_left_out() -> None:
+    with_mean = 'transform_param { mean_file: "FOLDER/mean.binaryproto" } data_param'
+    nets = [NET.replace("data_param", with_mean.replace("FOLDER", at)) for at in ("/a", "/b")]
+    assert digest(nets[0]) == digest(nets[1])
 
 
 def test_another_program_makes_another_run(monkeypatch: pytest.MonkeyPatch) -> None:

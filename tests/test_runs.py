@@ -8,7 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from scripts import experiments, files, runs, standings, train, worker_process, workflow
+from scripts import (
+    data_digests,
+    experiments,
+    files,
+    networks,
+    runs,
+    standings,
+    train,
+    worker_process,
+    workflow,
+)
+from scripts.config import parse_config
 from scripts.errors import UserError
 from scripts.paths import ROOT
 from scripts.provenance import parse_device, program_digest
@@ -246,6 +257,46 @@ def test_the_mnist_rows_of_table_1() -> None:
     assert len(nets) == 1 + 2 * 5
     assert {config for config, _ in nets} == {"(1,1)-BD_4", "(10,1)-BD_4", "(100,10)-BD_4"}
     assert set(experiments.quick()) <= set(experiments.reproduce(1))
+
+
+def test_the_convnet_rows_of_table_1() -> None:
+    every = experiments.reproduce(3)
+    for dataset in ("cifar10", "svhn"):
+        rows = experiments.reproduce(3, [dataset])
+        # The dense net, and two configurations by four methods, three seeds each, seed by seed.
+        table1 = [spec for spec in every if spec.dataset == dataset][: 3 * 9]
+        assert {(spec.config, spec.method) for spec in table1} == {
+            (spec.config, spec.method) for spec in table1[:9]
+        }
+        assert [spec.seed for spec in table1] == [1] * 9 + [2] * 9 + [3] * 9
+        assert set(table1) <= set(rows) <= set(every)
+        assert {spec.dataset for spec in rows} == {dataset}
+    parts = [set(experiments.reproduce(2, [part])) for part in experiments.PARTS]
+    assert set.union(*parts) == set(experiments.reproduce(2))
+    assert {spec.dataset for spec in every[:33]} == {"mnist"}
+
+
+def test_every_run_on_cifar10_fits_its_net() -> None:
+    for spec in experiments.reproduce(1, ["cifar10"]):
+        config = parse_config(str(spec.config))
+        solver, _ = networks.build(spec.net, config, spec.method, spec.dataset, spec.seed)
+        assert solver.max_iter == experiments.TYPICAL["cuda_convnet"][0]
+
+
+def test_parts_can_be_chosen_and_data_brought_by_hand_may_be_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_digests.manifest_path, "__defaults__", (tmp_path,))
+    assert workflow.parts_to_run("") == (["mnist", "cifar10"], ["svhn"])
+    assert workflow.parts_to_run("cifar10, svhn") == (["cifar10"], ["svhn"])
+    (tmp_path / "svhn").mkdir()
+    (tmp_path / "svhn/manifest.json").write_text("{}")
+    assert workflow.parts_to_run(" svhn mnist ") == (["svhn", "mnist"], [])
+    with pytest.raises(UserError, match="there is no part 'cifar'; write some of mnist, cifar10"):
+        workflow.parts_to_run("cifar")
+    assert "svhn: not run: data not at hand (`make data DATASETS=svhn`" in workflow.not_at_hand(
+        "svhn"
+    )
 
 
 def test_time_left_counts_runs_side_by_side() -> None:
