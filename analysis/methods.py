@@ -55,21 +55,32 @@ NET_LABELS = {
     "lenet_sigmoid": "LeNet-5 with a sigmoid",
 }
 
-# What `make train` runs today: the methods of each net, and the data sets, the default one first.
+# What `make train` runs today: the methods of each net, and its data sets.
 RUNNABLE_METHODS = {
     "lenet": ("bdip", "shuffle", "shuffle_per_pass", "ip_bdip", "magnitude", "node"),
     "mlp980": ("bdip", "shuffle", "shuffle_per_pass", "ip_bdip"),
     "mlp500": ("bdip", "shuffle", "shuffle_per_pass"),
     "lenet_sigmoid": ("bdip", "shuffle", "shuffle_per_pass"),
+    "cuda_convnet": ("bdip", "shuffle", "shuffle_per_pass", "ip_bdip", "magnitude", "node"),
 }
 _MNIST_SHAPED = ("mnist", "fashion-mnist", "mnist-shuffled-labels")
 RUNNABLE_DATASETS = dict.fromkeys(("lenet", "mlp980", "mlp500", "lenet_sigmoid"), _MNIST_SHAPED)
+RUNNABLE_DATASETS["cuda_convnet"] = ("cifar10", "svhn")
+DEFAULT_DATASET = "mnist"  # of `make train`
+
+# Data sets whose download may be out of reach, so that a user brings the images: what does that.
+IMPORT_COMMANDS = {"svhn": "make data IMPORT=file.npz NAME=svhn"}
 
 
 def is_dense(config: str) -> bool:
     """True for (1,...,1)-BD_m."""
     blocks = config.partition("-")[0].strip("()").split(",")
     return all(part.strip() == "1" for part in blocks)
+
+
+def is_plain_dense(key: tuple) -> bool:
+    """True for (net, dataset, config, method, ...) of the dense net without settings of its own."""
+    return key[2] is not None and is_dense(key[2]) and key[3] == DENSE_METHOD
 
 
 def label(config: str | None, method: str | None) -> str:
@@ -100,7 +111,7 @@ def train_command(net: str, dataset: str, config: str, method: str, seed: int) -
     if not runnable:
         return None
     words = [f"NET={net}"]
-    if dataset != RUNNABLE_DATASETS[net][0]:
+    if dataset != DEFAULT_DATASET:
         words.append(f"DATASET={dataset}")
     words += [f'CONFIG="{config}"', f"METHOD={method}", f"SEED={seed}"]
     return "make train " + " ".join(words)

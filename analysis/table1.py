@@ -20,13 +20,19 @@ MINUS = "\N{MINUS SIGN}"
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: a cell of the paper's (or None), and what we have for it."""
+    """One line of the table: a cell of the paper's (or None), and what we have for it.
+
+    `data_note`: what the shown runs were trained and tested on, where that is not the official data
+    set in whole. `data_missing`: nothing is shown, since the data was not at hand.
+    """
 
     key: Key
     label: str
     cell: paper.Claim | None
     outcome: Outcome
     command: str | None
+    data_note: str = ""
+    data_missing: bool = False
 
     @property
     def shown(self) -> Summary | None:
@@ -59,6 +65,8 @@ class Row:
         parts += [f"seed {run.seed} {run.progress}" for run in self.outcome.unfinished]
         if parts:
             return "; ".join(parts)
+        if self.data_missing:
+            return "not run: data not at hand"
         return "not run" if self.command else "not available yet"
 
     @property
@@ -72,10 +80,48 @@ class Row:
 def _row(results: Results, key: Key, cell: paper.Claim | None) -> Row:
     iterations = cell.subject["iterations"] if cell else None
     outcome = results.outcome(key, iterations)
+    label = methods.label(key.config, key.method)
+    if outcome.shown is not None:
+        return Row(key, label, cell, outcome, None, _data_note(results, outcome.shown, key))
     command = None
-    if outcome.shown is None and key.solver_file is None:
+    missing = False
+    if key.solver_file is None:
         command = methods.train_command(key.net, key.dataset, key.config, key.method, seed=1)
-    return Row(key, methods.label(key.config, key.method), cell, outcome, command)
+        missing = key.dataset in methods.IMPORT_COMMANDS and not data_at_hand(key.dataset)
+        if command and missing:
+            command = methods.IMPORT_COMMANDS[key.dataset]
+    return Row(key, label, cell, outcome, command, data_missing=missing)
+
+
+def data_at_hand(dataset: str, data: Path = Path("data")) -> bool:
+    """Whether `make train` finds the data set, counted from the project's folder."""
+    return (data / dataset / "manifest.json").is_file()
+
+
+def _data_note(results: Results, shown: Summary, key: Key) -> str:
+    """Such as ``tested on the first 10,000 of 26,032``, by the runs' own records."""
+    notes: dict[str, None] = {}
+    for run in results.finished_runs(shown, key):
+        for split, verb in (("train", "trained"), ("test", "tested")):
+            about = (run.record.get("data") or {}).get(split) or {}
+            if "imported_sha256" in about:
+                notes[f"{verb} on {imported_text(about)}"] = None
+    return ", ".join(notes)
+
+
+def imported_text(about: dict) -> str:
+    """What a run's record says of a split that a user imported, in words.
+
+    about: ``count``, and where the data set is an official one ``official_count`` and, if these
+    images are known, ``known_as``.
+    """
+    if "known_as" in about:
+        return about["known_as"]
+    if "official_count" in about:
+        return (
+            f"{about['count']:,} imported images (the official set has {about['official_count']:,})"
+        )
+    return f"{about['count']:,} imported images"
 
 
 def paper_rows(results: Results) -> list[Row]:
@@ -133,8 +179,10 @@ def section_text(key: Key) -> str:
 def ours_text(row: Row) -> str:
     """Our number; failing that what is under way, or the command that makes it."""
     if row.shown is None:
-        return f"not run: `{row.command}`" if row.status == "not run" else row.status
+        return f"{row.status}: `{row.command}`" if row.status.startswith("not run") else row.status
     text = accuracy_text(row.shown)
+    if row.data_note:
+        text += f", {row.data_note}"
     if row.shorter_than_paper:
         text += f", at {row.shown.iterations:,} iterations"
     under_way = [f"seed {run.seed} {run.progress}" for run in row.outcome.unfinished]
@@ -157,8 +205,8 @@ def sd_text(row: Row) -> str:
 CSV_FIELDS = (
     "net", "dataset", "config", "method", "label", "solver_file", "paper_percent", "mean_percent",
     "sd_points", "n_seeds", "seeds", "iterations", "difference_points", "difference_in_sd",
-    "source", "reference_mean_percent", "reference_sd_points", "reference_n_seeds", "status",
-    "command",
+    "source", "data", "reference_mean_percent", "reference_sd_points", "reference_n_seeds",
+    "status", "command",
 )  # fmt: skip
 
 
@@ -188,6 +236,7 @@ def csv_text(rows: list[Row]) -> str:
             "paper_percent": row.cell.printed if row.cell else "",
             "difference_points": _number(row.difference),
             "difference_in_sd": _number(row.difference_in_sd),
+            "data": row.data_note,
             "status": row.status,
             "command": row.command or "",
         }
@@ -279,7 +328,10 @@ def latex(rows: list[Row]) -> str:
             continue
         if section_text(row.key) != section:
             section = section_text(row.key)
-            lines += [r"\midrule", rf"\multicolumn{{6}}{{l}}{{{section}}} \\"]
+            same = [other for other in rows if section_text(other.key) == section]
+            notes = dict.fromkeys(other.data_note for other in same if other.data_note)
+            heading = section + (f" ({'; '.join(notes)})" if notes else "")
+            lines += [r"\midrule", rf"\multicolumn{{6}}{{l}}{{{heading}}} \\"]
         name, _, layers = row.key.config.partition("-BD_")
         config = rf"{name}-BD$_{layers}$"
         label = row.label.replace("_", r"\_")
