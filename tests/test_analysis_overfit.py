@@ -1,0 +1,112 @@
+"""Training against test accuracy: Figures 4 and 5 and their claims."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from analysis import overfit, paper
+from analysis.claims.core import DIRECTION, FAILS, HOLDS, NOT_RUN, Evidence
+from analysis.claims.overfit import overfit as evaluate
+from analysis.figures import figure04, figure05
+from analysis.nulls import Nulls
+from analysis.results import load
+from analysis.sisters import CIFAR10, Spectra
+from tests.analysis_runs import write_run
+
+LAST = 9000
+
+
+def write(base, config, method, seed, test, gap):
+    """A cuda-convnet run whose gap grows evenly to `gap` (a fraction) at the last iteration."""
+    end = {"test_accuracy": test, "test_loss": 0.1, overfit.TRAIN_SET: test + gap}
+    folder = write_run(
+        base, config, method, seed, test, net="cuda_convnet", dataset="cifar10", max_iter=LAST,
+        final=end,
+    )  # fmt: skip
+    lines = ["iteration,lr,train_loss,test_accuracy,train_part_accuracy,train_set_accuracy"]
+    for iteration in range(0, LAST + 1, 500):
+        share = iteration / LAST
+        whole = f"{test + gap}" if iteration == LAST else ""
+        now = test if iteration == LAST else 0.1 + (test - 0.1) * share
+        lines.append(f"{iteration},0.001,0.3,{now},{now + gap * share},{whole}")
+    (folder / "metrics.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def write_family(base, gaps, seeds=2):
+    for blocks, gap in zip(CIFAR10.blocks, gaps, strict=True):
+        for seed in range(1, seeds + 1):
+            write(base, f"({blocks},1)-BD_5", "bdip", seed, 0.75 - 0.01 * seed, gap + 0.001 * seed)
+
+
+def evidence(base):
+    results = load(base)
+    return Evidence(results, Spectra(results, Nulls(base / ".null")))
+
+
+FALLING = (0.08, 0.07, 0.06, 0.05, 0.04, 0.03, 0.02)
+
+
+def test_gaps_are_points_by_seed_and_iteration(tmp_path):
+    write_family(tmp_path, FALLING)
+    found = overfit.members(load(tmp_path))
+    assert [one.blocks for one in found] == list(CIFAR10.blocks)
+    dense = found[0]
+    assert dense.seeds == (1, 2)
+    assert dense.gap.shape == (2, LAST // 500)
+    assert dense.gap[0, -1] == pytest.approx(8.1)
+    np.testing.assert_allclose(dense.final_gap, [8.1, 8.2])
+    np.testing.assert_allclose(dense.final_ratio, [74 / 8.1, 73 / 8.2])
+
+
+def test_a_run_without_training_accuracy_is_left_out(tmp_path):
+    write_family(tmp_path, FALLING)
+    path = tmp_path / "cuda_convnet-cifar10/(1,1)-BD_5/bdip/seed-2/run.json"
+    record = json.loads(path.read_text())
+    del record["final"][overfit.TRAIN_SET]
+    path.write_text(json.dumps(record))
+    assert overfit.members(load(tmp_path))[0].seeds == (1,)
+
+
+@pytest.mark.parametrize("module", [figure04, figure05])
+def test_the_figures_show_every_net(module, tmp_path):
+    write_family(tmp_path, FALLING)
+    drawn = module.draw(evidence(tmp_path).spectra, tmp_path / "out")
+    rows = list(csv.DictReader((tmp_path / f"out/{drawn.stem}.csv").open()))
+    assert {int(row["blocks"]) for row in rows} == set(CIFAR10.blocks)
+    assert "2 seeds (own runs)" in drawn.caption
+    for suffix in ("svg", "pdf", "png"):
+        assert (tmp_path / f"out/{drawn.stem}.{suffix}").stat().st_size > 1000
+
+
+def test_without_runs_there_is_no_figure(tmp_path):
+    assert figure04.draw(evidence(tmp_path).spectra, tmp_path / "out") is None
+
+
+def test_the_claims_follow_the_gaps(tmp_path):
+    claims = paper.claims()
+    for name, gaps, verdict in (
+        ("falling", FALLING, HOLDS),
+        ("rising", FALLING[::-1], FAILS),
+        ("mostly", (0.08, 0.07, 0.04, 0.05, 0.06, 0.03, 0.02), DIRECTION),
+    ):
+        write_family(tmp_path / name, gaps)
+        for claim in ("4.2.3/fig4", "4.2.3/fig5"):
+            assert evaluate(claims[claim], evidence(tmp_path / name)).verdict == verdict
+
+
+def test_claims_without_runs_name_the_command(tmp_path):
+    for claim in ("4.2.3/fig4", "4.2.3/fig5", "4.2.3/ip-overfit"):
+        finding = evaluate(paper.claims()[claim], evidence(tmp_path))
+        assert (finding.verdict, finding.command) == (NOT_RUN, "make reproduce ONLY=cifar10")
+
+
+@pytest.mark.parametrize(("pruned", "verdict"), [(0.01, HOLDS), (0.05, FAILS)])
+def test_the_claim_about_pruning_to_blocks(pruned, verdict, tmp_path):
+    for seed in (1, 2):
+        write(tmp_path, "(64,2)-BD_5", "bdip", seed, 0.72, 0.03)
+        write(tmp_path, "(64,2)-BD_5", "ip_bdip", seed, 0.73, pruned)
+    finding = evaluate(paper.claims()["4.2.3/ip-overfit"], evidence(tmp_path))
+    assert finding.verdict == verdict
