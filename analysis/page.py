@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 
 CSS = Path(__file__).with_name("report.css")
+EQUALS = re.compile(r"\b(b[12]?|y) = (\d)")
 CONFIG = re.compile(r"\([\d,]+\)-BD_\d+")
 
 
@@ -18,7 +19,8 @@ def text(content: str) -> Html:
     """Escapes plain text.
 
     `code` between back quotes becomes an element, an apostrophe outside code a curved one, and
-    a config such as (10,1)-BD_4 or a spread such as 98.83 ± 0.05 stays on one line.
+    a config such as (10,1)-BD_4, a spread such as 98.83 ± 0.05 or an equation such as b = 10 stays
+    on one line.
     """
     if isinstance(content, Html):
         return content
@@ -29,6 +31,7 @@ def text(content: str) -> Html:
         else:
             part = part.replace("'", "\N{RIGHT SINGLE QUOTATION MARK}")
             part = part.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
+            part = EQUALS.sub("\\1\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}\\2", part)
             parts[i] = CONFIG.sub(r'<span class="config">\g<0></span>', part)
     return Html("".join(parts))
 
@@ -99,19 +102,38 @@ def group(columns: list[Column], heading: str) -> Html:
     return element("tr", heading, class_="group")
 
 
-def figure(stem: str, folder: str, alternative: str, caption: str, size: tuple[int, int]) -> Html:
-    """A figure with its caption and its other formats; `size` gives the picture's proportions."""
+def figure(
+    stem: str,
+    folder: str,
+    alternative: str,
+    caption: str,
+    size: tuple[int, int],
+    heading: str = "",
+    statement: str = "",
+) -> Html:
+    """A figure with its caption and its other formats; `size` gives the picture's proportions.
+
+    heading: what it is called. statement: what the paper says of it.
+    """
     path = f"{folder}/{stem}"
     picture = Html(
         f'<img src="{escape(path)}.svg" alt="{escape(alternative)}" '
-        f'width="{size[0]}" height="{size[1]}">'
+        f'width="{size[0]}" height="{size[1]}" loading="lazy">'
     )
     suffixes = ("pdf", "png", "csv")
     links = join((link(f"{path}.{suffix}", suffix.upper()) for suffix in suffixes), ", ")
-    return element(
-        "figure",
-        join([picture, element("figcaption", join([text(caption), links], " "))]),
-    )
+    parts = []
+    if heading:
+        parts.append(element("h3", heading, id=stem))
+    if statement:
+        parts.append(paragraph(join([element("b", "The paper:"), text(statement)], " "), "says"))
+    parts += [picture, element("figcaption", join([text(caption), links], " "))]
+    return element("figure", join(parts))
+
+
+def details(heading: str, content: Html) -> Html:
+    """Content that opens when its heading is chosen; no script is needed for it."""
+    return element("details", join([element("summary", heading), content]))
 
 
 def definitions(pairs: Iterable[tuple[str, str]]) -> Html:

@@ -96,7 +96,7 @@ def comparisons(results: Results, rows: list[Row]) -> list[Comparison]:
             continue
         here = {row.key.method: row for row in rows if row.key[:3] == (net, dataset, config)}
         for row in rows:
-            if row.key[:2] == (net, dataset) and methods.is_dense(row.key.config):
+            if row.key[:2] == (net, dataset) and methods.is_plain_dense(row.key):
                 here["dense"] = row
         for first, second in PAIRS:
             if first in here and second in here:

@@ -169,7 +169,10 @@ class Member:
     def outliers(self) -> NDArray[np.int64]:
         """Eigenvalues above the edge that random blocks pass in one layer of 100, (S, T)."""
         layout = self.layout
-        edge = random_matrix.edge(layout.m, layout.n, blocks=layout.blocks)
+        if layout.n > 1:
+            edge = random_matrix.edge(layout.m, layout.n, blocks=layout.blocks)
+        else:  # a single column a block: Tracy and Widom's law does not apply, the draws do
+            edge = float(np.percentile(self.draws.singular[:, 0], 99)) ** 2
         unit = self.singular**2 / (layout.n * self.variance[..., None])
         return np.count_nonzero(unit > edge, axis=-1)
 

@@ -185,6 +185,13 @@ def test_what_is_learned_leaves_the_bulk(tmp_path: Path) -> None:
     assert member.singular_ratio[0, -1, 0] > 1.5
 
 
+def test_blocks_of_one_output_have_an_edge(tmp_path: Path) -> None:
+    for blocks, signal in ((1, 0.0), (16, 0.0), (4, 0.0)):
+        write_sister(tmp_path, CIFAR10, blocks, 1, (16, 64), signal=signal)
+    for member in spectra(tmp_path, 100).members(CIFAR10):
+        assert member.outliers.max() <= 1
+
+
 # ---- weight decay -------------------------------------------------------------------------------
 
 

@@ -122,7 +122,7 @@ def layer_kinds(claim: Claim, evidence: Evidence) -> Finding:
 def softmax_loss(claim: Claim, evidence: Evidence) -> Finding:
     """The loss layer of the runs' nets."""
     runs = [evidence.some_run(net) for net in EXAMPLES]
-    found = {_types(run)[-1] for run in runs if run is not None}
+    found = {kind for run in runs if run is not None for kind in _types(run)[-1:]}
     if not found:
         return Finding(NOT_RUN, command=REPRODUCE)
     return exactly(found == {"SoftmaxWithLoss"}, ", ".join(sorted(found)))
@@ -136,7 +136,10 @@ def prune_setting(claim: Claim, evidence: Evidence) -> Finding:
     if not runs:
         return missing(key)
     field = "start" if "dense" in claim.id else "iters"
-    value = int(re.search(rf"^ +{field}: (\d+)", runs[0].record["net_prototxt"], re.MULTILINE)[1])
+    found = re.search(rf"^ +{field}: (\d+)", runs[0].record["net_prototxt"], re.MULTILINE)
+    if found is None:
+        return exactly(False, f"no {field}", source=runs[0].source)
+    value = int(found[1])
     kept = value < claim.value if claim.relation == "<" else value == claim.value
     return exactly(kept, str(value), source=runs[0].source)
 

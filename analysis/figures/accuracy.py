@@ -20,7 +20,8 @@ from analysis.files import write_text
 from analysis.results import Key, Results, Summary, load, measured_curve
 from analysis.table1 import Row, other_rows, paper_rows
 
-# A curve that ends this many points or more under the best is left to the upper panel.
+# A curve that ends this many points or more under the best is left to the upper panel, but for
+# the block layers themselves, which the figure is about.
 ZOOM_POINTS = 2.0
 
 
@@ -62,7 +63,8 @@ def seed_curve(results: Results, row: Row) -> Curve:
 def config_groups(results: Results) -> dict[Key, list[Row]]:
     """For each block config with a result: its rows, after the dense net's of the same data."""
     rows = [row for row in paper_rows(results) + other_rows(results) if row.shown]
-    rows = [row for row in rows if row.key.net is not None]
+    # Methods with settings of their own (bdip,weight_decay=0) are experiments beside these.
+    rows = [row for row in rows if row.key.net is not None and "," not in row.key.method]
     groups: dict[Key, list[Row]] = {}
     for row in rows:
         net, dataset, config, *_ = row.key
@@ -76,7 +78,14 @@ def config_groups(results: Results) -> dict[Key, list[Row]]:
                 if other.key[:2] == (net, dataset) and methods.is_dense(other.key.config)
             ]
         groups[place].append(row)
-    return groups
+    # Sisters that only Section 5 is about have its own figures.
+    return {place: rows for place, rows in groups.items() if _is_compared(place, rows)}
+
+
+def _is_compared(place: Key, rows: list[Row]) -> bool:
+    """True for a config of Table 1, or one trained with several methods."""
+    own = [row for row in rows if row.key.config == place.config]
+    return any(row.cell for row in own) or len(own) > 1
 
 
 def stem_of(place: Key) -> str:
@@ -88,7 +97,11 @@ def stem_of(place: Key) -> str:
 def zoom_limits(curves: list[Curve]) -> tuple[float, float]:
     """Limits of the lower panel, in percent: the later part of the curves near the best."""
     best = max(curve.mean[-1] for curve in curves)
-    near = [curve for curve in curves if curve.mean[-1] > best - ZOOM_POINTS]
+    near = [
+        curve
+        for curve in curves
+        if curve.mean[-1] > best - ZOOM_POINTS or curve.row.key.method == "bdip"
+    ]
     late = [curve.mean[curve.iterations >= curve.iterations[-1] / 4] for curve in near]
     printed = [curve.row.cell.value for curve in near if curve.row.cell]
     values = np.concatenate([*late, printed])
@@ -98,7 +111,7 @@ def zoom_limits(curves: list[Curve]) -> tuple[float, float]:
 
 def draw(place: Key, curves: list[Curve], stem: Path) -> None:
     """Draws and saves one figure; curves in the order of the legend."""
-    with style.figure(3.9, nrows=2, sharex=True, height_ratios=(1, 1.35)) as (figure, panels):
+    with style.figure(4.5, nrows=2, sharex=True, height_ratios=(1, 1.35)) as (figure, panels):
         whole, zoom = panels
         low, high = zoom_limits(curves)
         for curve in curves:
@@ -129,7 +142,9 @@ def draw(place: Key, curves: list[Curve], stem: Path) -> None:
         whole.set_ylim(0, 102)
         zoom.set_ylim(low, high)
         zoom.set_xlim(0, last * 1.05)
-        whole.legend(loc="lower right", title=place.config.replace("BD_", "BD$_") + "$")
+        handles, labels = whole.get_legend_handles_labels()
+        title = place.config.replace("BD_", "BD$_") + "$"
+        figure.legend(handles, labels, loc="outside upper center", ncol=2, title=title)
         whole.set_ylabel("test accuracy (%)")
         zoom.set_ylabel("the same, enlarged (%)")
         zoom.set_xlabel("iteration")

@@ -80,11 +80,22 @@ def line(blocks: int, all_blocks: Iterable[int]) -> dict[str, object]:
     return {"color": shade, "ls": ("-", (0, (4.5, 1.2)))[place % 2]}
 
 
+def thinned(count: int) -> NDArray[np.int64]:
+    """Which of many points are drawn: all at both ends, where spectra bend, some in between."""
+    if count <= 120:
+        return np.arange(count)
+    middle = np.arange(12, count - 32, 5)
+    return np.concatenate([np.arange(12), middle, np.arange(count - 32, count)])
+
+
 def draw_bands(axes: Axes, curves: Iterable[Curve]) -> None:
     """What chance does, in grey, behind everything."""
     for one in curves:
         if one.low is not None:
-            axes.fill_between(one.x, one.low, one.high, color=style.GREY, alpha=0.2, lw=0, zorder=1)
+            i = thinned(one.x.size)
+            axes.fill_between(
+                one.x[i], one.low[i], one.high[i], color=style.GREY, alpha=0.2, lw=0, zorder=1
+            )
 
 
 def draw_curves(axes: Axes, curves: list[Curve], all_blocks: Iterable[int]) -> None:
@@ -92,10 +103,11 @@ def draw_curves(axes: Axes, curves: list[Curve], all_blocks: Iterable[int]) -> N
     draw_bands(axes, curves)
     for one in curves:
         look = line(one.blocks, all_blocks)
-        axes.plot(one.x, one.mean, label=one.label, zorder=3, **look)
+        i = thinned(one.x.size)
+        axes.plot(one.x[i], one.mean[i], label=one.label, zorder=3, **look)
         if not np.isnan(one.sd).all():
-            low, high = one.mean - one.sd, one.mean + one.sd
-            axes.fill_between(one.x, low, high, color=look["color"], alpha=0.2, lw=0, zorder=2)
+            low, high = (one.mean - one.sd)[i], (one.mean + one.sd)[i]
+            axes.fill_between(one.x[i], low, high, color=look["color"], alpha=0.2, lw=0, zorder=2)
 
 
 def margin_bars(axes: Axes, curves: list[Curve], all_blocks: Iterable[int]) -> None:

@@ -1,0 +1,197 @@
+"""Table 1, accuracy over iterations, the two shuffles and the paired differences."""
+
+from analysis import paired, shuffles, table1
+from analysis.figures import accuracy
+from analysis.page import (
+    Column,
+    Html,
+    Section,
+    details,
+    element,
+    figure,
+    files,
+    group,
+    join,
+    paragraph,
+    row,
+    table,
+    text,
+)
+from analysis.results import OWN, REFERENCE
+from analysis.table1 import Row, accuracy_text, signed
+
+FIGURE_SIZE = (350, 450)
+MANY = 8  # results that have no cell: more are shown when asked for
+SOURCE_WORDS = {OWN: "own", REFERENCE: "reference"}
+
+
+def count_text(count: int, noun: str) -> str:
+    """``1 number``, ``5 numbers``."""
+    return f"{count} {noun}" + ("" if count == 1 else "s")
+
+
+TABLE1_COLUMNS = [
+    Column("Method"),
+    Column("Paper (%)", number=True),
+    Column("Ours (%)", number=True),
+    Column("Difference", number=True),
+    Column("In our sd", number=True),
+]
+
+
+def table1_row(row_: Row) -> Html:
+    """One cell of the paper's table beside ours."""
+    columns = TABLE1_COLUMNS
+    printed = row_.cell.printed if row_.cell else ""
+    if row_.shown is None:
+        heading = element("th", row_.label, scope="row")
+        number = element("td", printed, class_="n")
+        missing = element("td", table1.ours_text(row_), colspan=3, class_="missing")
+        return element("tr", join([heading, number, missing], ""))
+    summary = row_.shown
+    spread = "" if summary.sd is None else f" ± {summary.sd:.2f}"
+    small = [f"{count_text(summary.n, 'seed')}, {SOURCE_WORDS[summary.source]}"]
+    if row_.shorter_than_paper:
+        small[0] += f", at {summary.iterations:,} iterations"
+    if row_.reference_beside_own:
+        small.append(f"reference: {accuracy_text(row_.reference_beside_own)}")
+    small += [f"seed {run.seed} {run.progress}" for run in row_.outcome.unfinished]
+    lines = [text(f"{summary.mean:.2f}{spread}"), *(element("small", line) for line in small)]
+    ours = join(lines, "<br>")
+    difference = "" if row_.difference is None else signed(row_.difference, 2)
+    return row(columns, [row_.label, printed, ours, difference, table1.sd_text(row_)])
+
+
+def table1_lines(rows: list[Row]) -> list[Html]:
+    """The rows under a heading for each net, data set and config."""
+    lines, heading = [], None
+    for row_ in rows:
+        name = f"{table1.section_text(row_.key)}: {table1.what_text(row_)}"
+        if name != heading:
+            heading = name
+            lines.append(group(TABLE1_COLUMNS, name))
+        lines.append(table1_row(row_))
+    return lines
+
+
+def table1_section(rows: list[Row], others: list[Row]) -> Section:
+    """The paper's cells beside ours, then the results that have no cell there."""
+    begun = [row_ for row_ in rows if table1.section_is_begun(row_, rows)]
+    parts = [
+        paragraph(table1.CAPTION, "note"),
+        paragraph(
+            "The paper gives one column for random shuffling of blocks and does not say whether "
+            "the shuffle is drawn once and kept (FIXED here) or again at every pass (PER_PASS "
+            "here); both stand below beside the same number. The paper's numbers are of one run "
+            "each, as far as it says.",
+            "note",
+        ),
+        table(TABLE1_COLUMNS, table1_lines(begun)),
+    ]
+    missing = table1.missing_cells(rows)
+    if missing:
+        parts.append(paragraph(table1.missing_text(missing), "note"))
+    if others:
+        heading = "Other results, with no cell in the paper's table"
+        lines = table(TABLE1_COLUMNS, table1_lines(others))
+        if len(others) > MANY:
+            parts.append(details(f"{heading} ({len(others)})", lines))
+        else:
+            parts += [element("h3", heading), lines]
+    parts.append(files(["table1.csv", "table1.md", "table1.tex"]))
+    return Section("table1", "Table 1: test accuracy", join(parts))
+
+
+def figure_caption(drawn: accuracy.Drawn) -> str:
+    """Which runs are in the figure, said from the runs themselves."""
+    curves = "; ".join(
+        f"{curve.row.label} {count_text(curve.summary.n, 'seed')} "
+        f"({SOURCE_WORDS[curve.summary.source]})"
+        for curve in drawn.curves
+    )
+    bands = any(curve.summary.n > 1 for curve in drawn.curves)
+    words = f"{drawn.config}: mean test accuracy"
+    if bands:
+        words += ", bands one standard deviation over seeds"
+    if any(curve.row.cell for curve in drawn.curves):
+        words += "; triangles at the right edge: the paper's final values"
+    return f"{words}. Curves: {curves}."
+
+
+def figures_section(drawn: list[accuracy.Drawn]) -> Section:
+    pictures = [
+        figure(
+            one.stem,
+            "figures",
+            f"Test accuracy over iterations, {one.config}: "
+            + ", ".join(f"{c.row.label} ends at {c.mean[-1]:.2f}%" for c in one.curves),
+            figure_caption(one),
+            FIGURE_SIZE,
+        )
+        for one in drawn
+    ]
+    content = element("div", join(pictures), class_="figures")
+    return Section("accuracy", "Test accuracy over iterations", content)
+
+
+def shuffle_section(rows: list[Row]) -> Section:
+    said = shuffles.sentences(shuffles.evidence(rows))
+    explanation = (
+        "Section 4.2 says that whole blocks are shuffled randomly each pass, as in a layer of "
+        "cuda-convnet; that layer draws its connections once and keeps them. With FIXED a weight "
+        "block always meets the same input block, in training and in testing. With PER_PASS it "
+        "meets another one at each pass of training, and its own in testing."
+    )
+    content = join([paragraph(explanation), paragraph(" ".join(said))])
+    return Section("shuffle", "FIXED or PER_PASS?", content)
+
+
+PAIR_COLUMNS = [
+    Column("Difference"),
+    Column("Paper", number=True),
+    Column("Ours", number=True),
+    Column("95% interval", number=True),
+    Column("What the seeds say"),
+]
+
+
+def pair_line(pair: paired.Comparison) -> Html:
+    spread = "" if pair.sd is None else f" ± {pair.sd:.2f}"
+    small = element("small", f"{count_text(pair.n, 'seed')}, {SOURCE_WORDS[pair.source]}")
+    ours = join([text(f"{signed(pair.mean, 2)}{spread}"), Html("<br>"), small], "")
+    printed = "" if pair.printed is None else signed(pair.printed, 2)
+    name = f"{pair.first.label} {table1.MINUS} {pair.second.label}"
+    return row(PAIR_COLUMNS, [name, printed, ours, paired.interval_text(pair), pair.words])
+
+
+def _pairs_table(found: list[paired.Comparison]) -> Html:
+    """The pairs under a heading for each net, data set and config."""
+    lines, heading = [], None
+    for pair in found:
+        name = f"{table1.section_text(pair.first.key)}: {pair.first.key.config}"
+        if name != heading:
+            heading = name
+            lines.append(group(PAIR_COLUMNS, name))
+        lines.append(pair_line(pair))
+    return table(PAIR_COLUMNS, lines)
+
+
+def pairs_section(found: list[paired.Comparison]) -> Section:
+    """Pairs of the configs in the paper's table; those of other configs when asked for."""
+    note = (
+        "Points of test accuracy, the same seeds on both sides, from one source: mean ± sample "
+        "standard deviation of the differences, and Student's 95% interval of their mean, one pair "
+        "at a time. An interval that holds zero shows no difference."
+    )
+    main = [pair for pair in found if pair.first.cell is not None]
+    others = [pair for pair in found if pair.first.cell is None]
+    if len(others) <= MANY:
+        main, others = main + others, []
+    parts = [paragraph(note, "note")]
+    if main:
+        parts.append(_pairs_table(main))
+    if others:
+        heading = f"Other configs ({count_text(len(others), 'pair')})"
+        parts.append(details(heading, _pairs_table(others)))
+    parts.append(files(["paired.csv"]))
+    return Section("pairs", "Method against method, seed by seed", join(parts))
