@@ -45,10 +45,11 @@ def cut(match: re.Match) -> str:
 
 
 def data_text(run: Run) -> str:
-    """``train 60,000 records 0a1b2c…, test 10,000 records …``."""
+    """``train 60,000 records 0a1b2c…, test 10,000 records …``; of an import, its file's digest."""
     splits = run.record.get("data") or {}
     told = [
         f"{split} {about['count']:,} records, SHA-256 {about['records_sha256'][:12]}…"
+        + (f", imported ({about['imported_sha256'][:12]}…)" if "imported_sha256" in about else "")
         for split, about in splits.items()
     ]
     return "; ".join(told) or UNKNOWN

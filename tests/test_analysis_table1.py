@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from analysis_runs import write_lenet_sisters, write_run
 
-from analysis import table1
+from analysis import history, table1
 from analysis.results import Results, load
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -101,6 +101,14 @@ def test_what_was_imported_is_said_beside_the_number(tmp_path: Path) -> None:
     svhn_run(tmp_path / "known", 2)
     row = rows_by_name(load(tmp_path / "known"))["svhn", "(8,1)-BD_5", "bdip"]
     assert row.data_note.count("tested on") == 2
+
+
+def test_the_history_says_which_file_was_imported(tmp_path: Path) -> None:
+    svhn_run(tmp_path, 1)
+    (run,) = load(tmp_path).runs
+    told = history.data_text(run)
+    assert told.count("imported (bbbbbbbbbbbb…)") == 2
+    assert "test 10,000 records" in told
 
 
 def test_official_data_needs_no_word(tmp_path: Path) -> None:
