@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import math
+import os
 import resource
 import signal
 import sys
@@ -47,6 +48,20 @@ LOOK_EVERY = 10
 # of another kind may lawfully be larger, hence a band.
 STUCK_LOSS = (87.3, 87.4)
 STUCK_ITERATIONS = 200
+
+# dnnl_cpu_isa_t of dnnl_types.h
+ONEDNN_ISA = {
+    0x1: "SSE41",
+    0x3: "AVX",
+    0x7: "AVX2",
+    0xF: "AVX512_MIC",
+    0x1F: "AVX512_MIC_4OPS",
+    0x27: "AVX512_CORE",
+    0x67: "AVX512_CORE_VNNI",
+    0xE7: "AVX512_CORE_BF16",
+    0x3E7: "AVX512_CORE_AMX",
+    0x407: "AVX2_VNNI",
+}
 
 # Larger than any max_iter: Caffe's solver wants a test interval where there are test nets, but
 # tests are made here.
@@ -340,6 +355,23 @@ def blas_name() -> str:
         return "unknown"
 
 
+def onednn_name() -> str | None:
+    """Version and vector instructions of the oneDNN that this Caffe is linked with, if it is."""
+    try:
+        library = ctypes.CDLL("libdnnl.so.2", os.RTLD_NOW | os.RTLD_NOLOAD)
+    except OSError:
+        return None
+
+    class Version(ctypes.Structure):
+        _fields_ = [("major", ctypes.c_int), ("minor", ctypes.c_int), ("patch", ctypes.c_int)]
+
+    library.dnnl_version.restype = ctypes.POINTER(Version)
+    version = library.dnnl_version().contents
+    isa = library.dnnl_get_effective_cpu_isa()
+    number = f"{version.major}.{version.minor}.{version.patch}"
+    return f"{number} {ONEDNN_ISA.get(isa, hex(isa))}"
+
+
 def set_device(device: dict[str, Any]) -> None:
     """Put Caffe on the device; UserError when this build has no GPU code."""
     if device["mode"] == "cpu":
@@ -358,6 +390,8 @@ def work(folder: Path, snapshot_seconds: float) -> int:
     """Train the run in `folder`, prepared by scripts.train; returns the exit code."""
     training = Training(folder, snapshot_seconds)
     training.record["versions"]["blas"] = blas_name()
+    if (onednn := onednn_name()) is not None:
+        training.record["versions"]["onednn"] = onednn
     set_device(training.record["device"])
     training.prepare()
     try:

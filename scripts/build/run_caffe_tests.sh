@@ -5,7 +5,7 @@ set -euo pipefail
 
 flavour=$1
 root=$(cd "$(dirname "$0")/../.." && pwd)
-export OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
+export OPENBLAS_NUM_THREADS=1
 filter='*'
 if [ "$flavour" = cpu ]; then
   filter='-*GPU*'

@@ -21,10 +21,10 @@ class OneDNNConvolution;
  * here is done by ConvolutionLayer: the GPU, double precision, a bias which
  * learns without the weights; and, unless it is asked for by engine: ONEDNN
  * (then it is an error), other than two spatial axes after one of channels, and
- * force_nd_im2col. Sums are taken in another order than by
- * ConvolutionLayer, so results differ from its by rounding; they are the same
- * in every run with one thread (OMP_NUM_THREADS=1) on processors with the same
- * vector instructions.
+ * force_nd_im2col. Sums are taken in another order than by ConvolutionLayer, so
+ * results differ from its by rounding. They are the same in every run on
+ * one kind of processor: there is one thread, unless OMP_NUM_THREADS in the
+ * environment says how many.
  */
 template <typename Dtype>
 class OneDNNConvolutionLayer : public ConvolutionLayer<Dtype> {

@@ -1,15 +1,42 @@
 #ifdef USE_ONEDNN
 #include <dnnl.hpp>
 
+#include <cstdlib>
 #include <type_traits>
 #include <vector>
 
 #include "caffe/layers/onednn_conv_layer.hpp"
 #include "caffe/util/math_functions.hpp"
 
+// Of the OpenMP that oneDNN brings, if it is built with one.
+extern "C" {
+int omp_get_max_threads() __attribute__((weak));
+void omp_set_num_threads(int) __attribute__((weak));
+}
+
 namespace caffe {
 
 using dnnl::memory;
+
+// While it lives oneDNN has one thread, unless OMP_NUM_THREADS says how many.
+// OpenMP's own default, one for each core, changes the bits of sums from machine
+// to machine and is many times slower where the cores have other work to do.
+class OneThread {
+ public:
+  OneThread() : before_(0) {
+    if (!getenv("OMP_NUM_THREADS") && omp_get_max_threads &&
+        omp_set_num_threads) {
+      before_ = omp_get_max_threads();
+      omp_set_num_threads(1);
+    }
+  }
+  ~OneThread() {
+    if (before_) { omp_set_num_threads(before_); }
+  }
+
+ private:
+  int before_;
+};
 
 // One argument of a primitive: Caffe's data and, where oneDNN wants another
 // order of it, a copy in that order.
@@ -258,6 +285,7 @@ void OneDNNConvolutionLayer<Dtype>::Forward_cpu(
     ConvolutionLayer<Dtype>::Forward_cpu(bottom, top);
     return;
   }
+  OneThread one_thread;
   Prepare(bottom);
   const Dtype* weights = this->blobs_[0]->cpu_data();
   const Dtype* bias = this->bias_term_ ? this->blobs_[1]->cpu_data() : NULL;
@@ -277,6 +305,7 @@ void OneDNNConvolutionLayer<Dtype>::Backward_cpu(
     ConvolutionLayer<Dtype>::Backward_cpu(top, propagate_down, bottom);
     return;
   }
+  OneThread one_thread;
   Prepare(bottom);
   for (int i = 0; i < top.size(); ++i) {
     const Dtype* top_diff = top[i]->cpu_diff();

@@ -8,8 +8,8 @@
 #include "caffe/layers/onednn_pooling_layer.hpp"
 
 // A function with this is compiled for three kinds of processor; the loader
-// takes the one that fits. There is nothing in them for which the compiler could
-// take other instructions that round differently.
+// takes the one that fits. All round alike: there are no products to be fused
+// with sums.
 #if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__clang__)
 #define CLONED __attribute__((target_clones("avx512f", "avx2", "default")))
 #else

@@ -110,9 +110,10 @@ static const ConvShape kConvShapes[] = {
     {{2, 5, 6, 7}, "num_output: 3 kernel_h: 6 kernel_w: 7"},  // all of it
     {{2, 17, 6, 5}, "num_output: 33 kernel_size: 3 pad: 1"},
     {{2, 3, 5, 5}, "num_output: 4 kernel_size: 3 pad: 4"},  // pad > kernel
-    {{64, 1, 28, 28}, "num_output: 20 kernel_size: 5"},   // LeNet-5's
+    // LeNet-5's, and cuda-convnet's with fewer images
+    {{64, 1, 28, 28}, "num_output: 20 kernel_size: 5"},
     {{64, 20, 12, 12}, "num_output: 50 kernel_size: 5"},
-    {{20, 3, 32, 32}, "num_output: 32 kernel_size: 5 pad: 2"},  // cuda-convnet's
+    {{20, 3, 32, 32}, "num_output: 32 kernel_size: 5 pad: 2"},
     {{20, 32, 16, 16}, "num_output: 32 kernel_size: 5 pad: 2"},
     {{20, 32, 8, 8}, "num_output: 64 kernel_size: 5 pad: 2"},
 };
