@@ -155,7 +155,7 @@ def small_multiples(
         for m in members
     ]  # fmt: skip
     rows = math.ceil(len(curves) / 2)
-    height = 0.6 + 1.25 * rows
+    height = max(2.4, 0.6 + 1.25 * rows)
     stem = f"figure{number:02d}_blocks"
     with style.figure(height, nrows=rows, ncols=2, sharex=True) as (figure, panels):
         flat = list(np.ravel(panels))
