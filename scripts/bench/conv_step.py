@@ -5,7 +5,8 @@
 Caffe with `engine: CAFFE`, Caffe with `engine: ONEDNN` and, where /usr/bin/python3 or this Python
 can import it, PyTorch, on random data. Each is a process of its own with one thread; they take
 turns, so that what else the machine does falls on all of them alike. Printed are the median over
-the rounds and the spread from the fastest to the slowest.
+the rounds and the spread from the fastest to the slowest, in CPU time, which with one thread is
+the time that passes on a machine with nothing else to do.
 """
 
 from __future__ import annotations
@@ -170,7 +171,7 @@ def torch_steps(name: str) -> Callable[[int], None]:
 
 
 def serve(name: str, contender: str) -> None:
-    """For each line read, a number of steps: take them, and answer with the seconds they took."""
+    """For each line read, a number of steps: take them, and answer with the CPU seconds they took."""
     step = torch_steps(name) if contender == "PyTorch" else caffe_solver(name, contender).step
     for line in sys.stdin:
         started = time.process_time()
@@ -192,7 +193,7 @@ class Contender:
 
     def __init__(self, python: str, network: str, name: str) -> None:
         self.name = name
-        self.times: list[float] = []  # seconds a step
+        self.times: list[float] = []  # CPU seconds a step
         self.process = subprocess.Popen(
             [python, "-m", "scripts.bench.conv_step", "--serve", network, name],
             cwd=ROOT,
@@ -203,7 +204,7 @@ class Contender:
         )
 
     def take(self, steps: int) -> float:
-        """Take `steps` steps; returns seconds a step."""
+        """Take `steps` steps; returns CPU seconds a step."""
         assert self.process.stdin
         assert self.process.stdout
         self.process.stdin.write(f"{steps}\n")
@@ -235,7 +236,7 @@ def compare(network: str, rounds: int, torch: str | None) -> None:
         for contender in contenders:
             contender.end()
     batch = NETWORKS[network]["input"][0]
-    print(f"{network}, steps of {batch} images, {rounds} rounds of {steps}, one thread each:")
+    print(f"{network}, steps of {batch} images, {rounds} rounds of {steps}, CPU time:")
     stock = statistics.median(contenders[0].times)
     for contender in contenders:
         median = statistics.median(contender.times)
