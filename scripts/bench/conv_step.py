@@ -171,7 +171,7 @@ def torch_steps(name: str) -> Callable[[int], None]:
 
 
 def serve(name: str, contender: str) -> None:
-    """For each line read, a number of steps: take them, and answer with the CPU seconds they took."""
+    """For each line read, a number of steps: take them, and answer with the CPU seconds."""
     step = torch_steps(name) if contender == "PyTorch" else caffe_solver(name, contender).step
     for line in sys.stdin:
         started = time.process_time()
