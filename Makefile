@@ -4,7 +4,7 @@ SHELL := /bin/bash
 
 DEVICE  ?= cpu#: cpu, gpu or gpu:N
 SEEDS   ?= 3#: runs of each configuration, with seeds 1 ... SEEDS
-ONLY    ?=#: parts of reproduce and plan: mnist, cifar10, svhn (default: all)
+ONLY    ?=#: parts of reproduce and plan: mnist, cifar10, svhn (default: these), search
 JOBS    ?= $(shell nproc)#: runs side by side, one thread each
 NET     ?= lenet#: network to train (make train): a folder of prototxt/
 DATASET ?= mnist#: data set to train it on (make train)

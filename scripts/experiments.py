@@ -37,8 +37,27 @@ TEXT_CIFAR10: tuple[tuple[str, str], ...] = (
 # The two other readings of the paper's 9,000 iterations (cuda_convnet_solver.prototxt), one seed.
 SCHEDULES_CIFAR10: tuple[str, ...] = ("bdip,stepvalue=8000", "bdip,lr_policy=fixed")
 
-# What `make reproduce ONLY=...` chooses from.
+# Which settings of IP-BDIP the recipe should have, tried on a part of the training set: alpha; more
+# dense or more pruning iterations; a cut without a penalty; training for twice as long.
+SEARCH_CONFIG = "(100,10)-BD_4"
+SEARCH_METHODS: tuple[str, ...] = (
+    "bdip",
+    "ip_bdip",
+    "ip_bdip,alpha=6e-4",
+    "ip_bdip,alpha=5.4e-3",
+    "ip_bdip,alpha=1.8e-2",
+    "ip_bdip,start=1000",
+    "ip_bdip,start=5000",
+    "ip_bdip,iters=3000",
+    "ip_bdip,alpha=6e-4,iters=4000,start=1000",
+    "ip_bdip,alpha=0,iters=1",
+    "bdip,max_iter=20000",
+    "ip_bdip,max_iter=20000,start=10000",
+)
+
+# What `make reproduce` runs, and what ONLY=... chooses from: also what is not the paper's.
 PARTS = ("mnist", "cifar10", "svhn")
+CHOICES = (*PARTS, "search")
 
 # A first look: one seed, the dense network, both block networks, and one that is pruned to blocks.
 QUICK: tuple[tuple[str, str], ...] = (
@@ -85,6 +104,12 @@ def reproduce(seeds: int, parts: Sequence[str] = PARTS) -> list[RunSpec]:
             for method in SCHEDULES_CIFAR10
         ]
         specs += section5_runs.cifar10(seeds)
+    if "search" in parts:
+        specs += [
+            RunSpec("lenet", "mnist-validation", SEARCH_CONFIG, method, seed)
+            for seed in range(1, seeds + 1)
+            for method in SEARCH_METHODS
+        ]
     return list(dict.fromkeys(specs))
 
 

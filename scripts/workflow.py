@@ -94,10 +94,11 @@ def parts_to_run(only: str) -> tuple[list[str], list[str]]:
     """
     wanted = re.split(r"[,\s]+", only.strip()) if only.strip() else list(experiments.PARTS)
     for part in wanted:
-        if part not in experiments.PARTS:
+        if part not in experiments.CHOICES:
             raise UserError(
                 f"ONLY={only}: there is no part '{part}'; write some of "
-                f"{', '.join(experiments.PARTS)}, or leave it out for all"
+                f"{', '.join(experiments.CHOICES)}, or leave it out for "
+                f"{', '.join(experiments.PARTS)}"
             )
     by_hand = [
         part
@@ -409,7 +410,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--only",
         default="",
-        help=f"parts of reproduce and plan, of {', '.join(experiments.PARTS)} (default: all)",
+        help=f"parts of reproduce and plan, of {', '.join(experiments.CHOICES)} (default: all that is "
+        "the paper's)",
     )
     parser.add_argument("--seeds", type=int, default=3, help="seeds 1 to N (default: 3)")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))

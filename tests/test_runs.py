@@ -276,6 +276,17 @@ def test_the_convnet_rows_of_table_1() -> None:
     assert {spec.dataset for spec in every[:33]} == {"mnist"}
 
 
+def test_the_search_for_settings_never_sees_the_test_set() -> None:
+    specs = experiments.reproduce(2, ["search"])
+    assert len(specs) == 2 * len(experiments.SEARCH_METHODS) == len(set(specs))
+    assert {spec.dataset for spec in specs} == {"mnist-validation"}
+    assert not set(specs) & set(experiments.reproduce(2))
+    for spec in specs:
+        networks.build(
+            spec.net, parse_config(str(spec.config)), spec.method, spec.dataset, spec.seed
+        )
+
+
 def test_every_run_on_cifar10_fits_its_net() -> None:
     for spec in experiments.reproduce(1, ["cifar10"]):
         config = parse_config(str(spec.config))
@@ -292,6 +303,7 @@ def test_parts_can_be_chosen_and_data_brought_by_hand_may_be_missing(
     (tmp_path / "svhn").mkdir()
     (tmp_path / "svhn/manifest.json").write_text("{}")
     assert workflow.parts_to_run(" svhn mnist ") == (["svhn", "mnist"], [])
+    assert workflow.parts_to_run("search") == (["search"], [])
     with pytest.raises(UserError, match="there is no part 'cifar'; write some of mnist, cifar10"):
         workflow.parts_to_run("cifar")
     assert "svhn: not run: data not at hand (`make data DATASETS=svhn`" in workflow.not_at_hand(
