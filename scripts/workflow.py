@@ -410,7 +410,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--only",
         default="",
-        help=f"parts of reproduce and plan, of {', '.join(experiments.CHOICES)} (default: all that is "
+        help=f"parts of reproduce and plan, of {', '.join(experiments.CHOICES)} (default: what is "
         "the paper's)",
     )
     parser.add_argument("--seeds", type=int, default=3, help="seeds 1 to N (default: 3)")
