@@ -7,7 +7,7 @@ results: nothing here knows how they came out.
 import argparse
 from pathlib import Path
 
-from analysis import history, paired, paper, table1
+from analysis import history, paired, paper, search, table1
 from analysis.claims import ledger as claims_ledger
 from analysis.claims.core import Evidence
 from analysis.errors import run_main
@@ -16,7 +16,8 @@ from analysis.files import write_text
 from analysis.nulls import DRAWS, Nulls
 from analysis.page import page, text
 from analysis.results import Results, load
-from analysis.sections import accuracy, ledger, runs, section5, summary
+from analysis.sections import accuracy, ledger, overfitting, runs, section5, summary
+from analysis.sections import search as search_section
 from analysis.sisters import Spectra
 
 TITLE = "Block diagonal inner product layers: the paper and this reproduction"
@@ -36,6 +37,9 @@ def write(results: Results, out: Path, draws: int = DRAWS) -> Path:
     write_text(out / "runs.csv", history.csv_text(list(results.runs)))
     write_text(out / "claims.csv", claims_ledger.csv_text(entries))
     curves = accuracy_figures.draw_all(results, out / "figures")
+    tried = search.tried(results)
+    write_text(out / "search.csv", search.csv_text(tried))
+    overfit_drawn, overfit_lacking = overfitting.draw_all(spectra, out / "figures")
     drawn, lacking = section5.draw_all(spectra, out / "figures")
 
     sections = [
@@ -47,7 +51,10 @@ def write(results: Results, out: Path, draws: int = DRAWS) -> Path:
     sections.append(accuracy.shuffle_section(rows))
     if found:
         sections.append(accuracy.pairs_section(found))
+    if tried:
+        sections.append(search_section.section(tried))
     sections += [
+        overfitting.section(overfit_drawn, overfit_lacking),
         section5.figures_section(drawn, lacking),
         section5.controls_section(section5.all_controls(spectra)),
         ledger.ledger_section(entries),

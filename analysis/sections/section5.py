@@ -1,6 +1,6 @@
 """Section 5: figures beside what the paper says of them, and the controls."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,8 +57,15 @@ PLAN = (
 
 def draw_all(spectra: Spectra, out: Path) -> tuple[list[Drawn], list[Planned]]:
     """Draws every figure whose runs are there; returns those and the ones that lack runs."""
+    return draw_planned(PLAN, spectra, out)
+
+
+def draw_planned(
+    plan: Iterable[Planned], spectra: Spectra, out: Path
+) -> tuple[list[Drawn], list[Planned]]:
+    """The same for any list of figures."""
     drawn, lacking = [], []
-    for planned in PLAN:
+    for planned in plan:
         made = planned.draw(spectra, out)
         if made is None:
             lacking.append(planned)
@@ -76,6 +83,13 @@ def lacking_text(lacking: list[Planned]) -> Html:
     return paragraph(f"Not drawn, since runs are missing: {'; '.join(told)}.", "note")
 
 
+def picture(one: Drawn) -> Html:
+    """A figure with what the paper says of it."""
+    return figure(
+        one.stem, "figures", one.alternative, one.caption, one.size, one.heading, one.statement
+    )
+
+
 def figures_section(drawn: list[Drawn], lacking: list[Planned]) -> Section:
     """Every figure with what the paper says beside what is seen."""
     note = (
@@ -86,13 +100,8 @@ def figures_section(drawn: list[Drawn], lacking: list[Planned]) -> Section:
     parts = [paragraph(note, "note")] if drawn else []
     if lacking:
         parts.append(lacking_text(lacking))
-    pictures = [
-        figure(one.stem, "figures", one.alternative, one.caption, one.size, one.heading,
-               one.statement)
-        for one in drawn
-    ]  # fmt: skip
-    if pictures:
-        parts.append(element("div", join(pictures), class_="figures wide"))
+    if drawn:
+        parts.append(element("div", join(map(picture, drawn)), class_="figures wide"))
     return Section("section5", "Section 5: random matrices", join(parts))
 
 
