@@ -27,6 +27,9 @@ METHODS = {
     )
 }
 
+# Data sets whose test images are the last training images: settings are chosen by them.
+VALIDATION = "-validation"
+
 # The columns of the paper's Table 1, as paper.json names them and as they are printed there.
 COLUMN_LABELS = {
     "dense": "dense",

@@ -11,13 +11,12 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis import paired
+from analysis import methods, paired
 from analysis.errors import run_main
 from analysis.files import write_text
 from analysis.results import Key, Results, Summary, load
 from analysis.table1 import Row, accuracy_text, signed
 
-SUFFIX = "-validation"
 PLAIN = "bdip"
 
 
@@ -33,7 +32,9 @@ class Tried:
 def tried(results: Results) -> list[Tried]:
     """What was tried on validation splits; of one config the best mean first."""
     keys = [key for key in dict.fromkeys(run.key for run in results.runs) if key.dataset]
-    outcomes = {key: results.outcome(key) for key in keys if key.dataset.endswith(SUFFIX)}
+    outcomes = {
+        key: results.outcome(key) for key in keys if key.dataset.endswith(methods.VALIDATION)
+    }
     rows = {
         key: Row(key, key.method, None, outcome, None)
         for key, outcome in outcomes.items()

@@ -135,9 +135,13 @@ def paper_rows(results: Results) -> list[Row]:
 
 
 def other_rows(results: Results) -> list[Row]:
-    """Rows for the results that have no cell in the paper's table."""
+    """Rows for the results that have no cell in the paper's table.
+
+    What was tried on a validation split is another table (analysis.search).
+    """
     in_paper = {row.key for row in paper_rows(results)}
     keys = sorted(set(results.keys()) - in_paper, key=str)
+    keys = [key for key in keys if not (key.dataset or "").endswith(methods.VALIDATION)]
     return [_row(results, key, None) for key in keys]
 
 

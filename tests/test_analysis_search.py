@@ -4,7 +4,7 @@ import csv
 
 import pytest
 
-from analysis import search
+from analysis import search, table1
 from analysis.results import load
 from tests.analysis_runs import write_run
 
@@ -42,6 +42,10 @@ def test_the_tables_say_the_same(results):
     assert rows[2]["low_95"] == ""
     text = search.markdown(found)
     assert "| ip_bdip,alpha=1e-3 | 98.55 \u00b1 0.06 (3 seeds) | +0.20 |" in text
+
+
+def test_the_table_of_results_does_not_repeat_them(results):
+    assert table1.other_rows(load(results)) == []
 
 
 def test_nothing_tried_is_an_empty_table(tmp_path):
