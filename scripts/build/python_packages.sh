@@ -1,27 +1,32 @@
 #!/bin/bash
 # build/venv: the Python packages of requirements.txt, pinned with hashes, for the system's Python, in which
-# `import caffe` finds the flavour of Caffe that was built last.
+# `import caffe` finds the flavour of Caffe that was built last. `python_packages.sh slurm` adds those of
+# requirements.slurm.txt, which only a cluster needs.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
 venv=$root/build/venv
-requirements=$root/scripts/build/requirements.txt
-stamp=$venv/requirements.sha256
-wanted=$(sha256sum <"$requirements")
-[ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ] || exit 0
 
-mkdir -p "$root/build"
-exec 9>"$root/build/venv.lock"
-flock 9
-[ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ] || exit 0
-echo "Installing Python packages into build/venv"
-[ -x "$venv/bin/python" ] || /usr/bin/python3 -m venv "$venv"
-log=$root/build/pip.log
-if ! "$venv/bin/python" -m pip install --require-hashes --requirement "$requirements" >"$log" 2>&1; then
-  tail -n 5 "$log" >&2
-  echo "error: the Python packages could not be installed; the whole output is in $log" >&2
-  exit 1
-fi
-site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-echo "$root/build/python" >"$site/caffe.pth"
-echo "$wanted" >"$stamp"
+# $1: a file of requirements; $2: where it is remembered that it is installed.
+install() {
+  local requirements=$root/scripts/build/$1 stamp=$venv/$2 log=$root/build/pip.log wanted
+  wanted=$(sha256sum <"$requirements")
+  [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ] || return 0
+  mkdir -p "$root/build"
+  exec 9>"$root/build/venv.lock"
+  flock 9
+  [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ] || return 0
+  echo "Installing Python packages into build/venv"
+  [ -x "$venv/bin/python" ] || /usr/bin/python3 -m venv "$venv"
+  if ! "$venv/bin/python" -m pip install --require-hashes --requirement "$requirements" >"$log" 2>&1; then
+    tail -n 5 "$log" >&2
+    echo "error: the Python packages could not be installed; the whole output is in $log" >&2
+    exit 1
+  fi
+  site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+  echo "$root/build/python" >"$site/caffe.pth"
+  echo "$wanted" >"$stamp"
+}
+
+install requirements.txt requirements.sha256
+[ "${1:-}" != slurm ] || install requirements.slurm.txt requirements.slurm.sha256
