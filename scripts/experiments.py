@@ -74,7 +74,7 @@ TYPICAL: dict[str, tuple[int, float]] = {
     "lenet_sigmoid": (10000, 46.0),
     "mlp500": (10000, 90.0),
     "mlp980": (10000, 90.0),
-    "cuda_convnet": (9000, 4.6),
+    "cuda_convnet": (9000, 12.0),
 }
 
 
