@@ -6,6 +6,7 @@ DEVICE  ?= cpu#: cpu, gpu or gpu:N
 SEEDS   ?= 3#: runs of each configuration, with seeds 1 ... SEEDS
 ONLY    ?=#: parts of reproduce and plan: mnist, cifar10, svhn (default: these), search
 JOBS    ?= $(shell nproc)#: runs side by side, one thread each
+PROFILE ?=#: slurm sends the runs to a cluster: scripts/profiles/slurm (reproduce, quick)
 NET     ?= lenet#: network to train (make train): a folder of prototxt/
 DATASET ?= mnist#: data set to train it on (make train)
 CONFIG  ?= (10,1)-BD_4#: blocks of the inner product layers (make train)
@@ -22,7 +23,7 @@ CUDA_ARCH ?=#: GPU architectures, as 80;90 (default: the card here, else 75)
 CAFFE_TARBALL ?=#: an archive of Caffe's source (default: downloaded)
 CAFFE_SRC ?=#: a Caffe tree of your own (make overlay)
 # Recipes take settings from the environment, as "$$NAME": no character in them means anything to the shell.
-export DEVICE SEEDS ONLY JOBS NET DATASET CONFIG METHOD SEED SOLVER DATASETS IMPORT NAME MIRROR CUDA_ARCH CAFFE_TARBALL CAFFE_SRC
+export DEVICE SEEDS ONLY JOBS PROFILE NET DATASET CONFIG METHOD SEED SOLVER DATASETS IMPORT NAME MIRROR CUDA_ARCH CAFFE_TARBALL CAFFE_SRC
 
 # What one checkout compiled, another finds in the cache.
 export CCACHE_BASEDIR := $(CURDIR)
@@ -38,6 +39,8 @@ host_tests := $(subst convolution_layer$(comma)pooling_layer$(comma),,$(CAFFE_TE
 mirror  := $(if $(MIRROR),--mirror "$$MIRROR")
 run_all := $(python) -m scripts.workflow
 settings := --seeds "$$SEEDS" --jobs "$$JOBS" --device "$$DEVICE"
+profile := $(if $(PROFILE),--profile "$$PROFILE")
+cluster := $(if $(PROFILE),scripts/build/python_packages.sh slurm,:)
 
 double := tests/cuda_host/run.sh
 ours_cu := $(shell cd caffe_layers && find src -name '*.cu')
@@ -71,10 +74,12 @@ else
 endif
 
 quick: caffe ## a first look in a quarter of an hour: one seed, first rows of Table 1
-	@$(run_all) quick $(settings) $(mirror)
+	@$(cluster)
+	@$(run_all) quick $(settings) $(mirror) $(profile)
 
 reproduce: caffe ## everything, resumable: data, runs, tables, report
-	@$(run_all) reproduce --only "$$ONLY" $(settings) $(mirror)
+	@$(cluster)
+	@$(run_all) reproduce --only "$$ONLY" $(settings) $(mirror) $(profile)
 
 plan: ## what is there, what reproduce would run, and about how long
 	@scripts/build/python_packages.sh

@@ -98,6 +98,8 @@ def lock(folder: Path, wait: Callable[[], None] | None = None) -> Iterator[int]:
 
     With `wait`, wait as long as it takes and call `wait` once a second; without, try for
     LOCK_GRACE_SECONDS and raise RunBusy.
+
+    Who holds it is written into its file: see `holder`.
     """
     path = folder.parent / f".{folder.name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,9 +116,28 @@ def lock(folder: Path, wait: Callable[[], None] | None = None) -> Iterator[int]:
             if wait is not None:
                 wait()
             time.sleep(1.0 if wait is not None else 0.1)
+        job = os.environ.get("SLURM_JOB_ID")
+        name = f"process {os.getpid()} on {os.uname().nodename}"
+        name += f", job {job}" if job else ""
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{name}\n{time.time_ns()}\n".encode(), 0)
+        os.fsync(descriptor)
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def holder(folder: Path) -> list[str]:
+    """Who took the lock of the run in `folder` last: name, and when; [] where nobody did.
+
+    On a file system that several machines share, one that was cut off loses its locks and may
+    work on when another has taken them: whoever finds another's name here has to stop.
+    """
+    try:
+        path = folder.parent / f".{folder.name}.lock"
+        return path.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
 
 
 def is_locked(folder: Path) -> bool:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
 POLL_SECONDS = 0.25
+HOLDER_SECONDS = 5.0  # between looks at whether the lock is still ours
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,8 @@ def train(
     with open(log_path, "ab") as log:
         relay = Relay(log_path, log.tell())
         worker = start_worker(folder, snapshot_seconds, lock, log)
+    mine = runs.holder(folder)
+    looked = time.monotonic()
     stop.pass_on = worker.terminate
     if stop.received is not None:
         worker.terminate()
@@ -166,6 +169,15 @@ def train(
         except subprocess.TimeoutExpired:
             relay.pass_on()
             display.show(files.read_json(folder / "progress.json"))
+        if time.monotonic() - looked > HOLDER_SECONDS:
+            looked = time.monotonic()
+            if (other := runs.holder(folder)) and other != mine:
+                worker.kill()
+                worker.wait()
+                raise UserError(
+                    f"{title}: another has taken this run over ({other[0]}), which a lock should "
+                    f"have kept it from: does the file system of {folder} have file locks?"
+                )
     display.end()
     text = relay.pass_on()
     record = files.read_json(folder / "run.json") or {}

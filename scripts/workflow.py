@@ -5,7 +5,8 @@ there are to be, puts runs aside that something else made than what is here now,
 shows progress and the time left, and refreshes the report as each run ends.
 
 After a stop of any kind, kill -9 included, the same command goes on: what guards against two at
-a time is a lock of the operating system, and Snakemake's own lock stays unused.
+a time is a lock of the operating system, and Snakemake's own lock stays unused. With --profile the
+runs are jobs of a Slurm cluster (scripts.slurm), which live on when this command is killed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -34,6 +35,7 @@ from scripts import (
     provenance,
     runs,
     section5_runs,
+    slurm,
 )
 from scripts.dataset_table import TABLE
 from scripts.errors import ArgumentParser, UserError, disk_is_full, run_main
@@ -140,22 +142,28 @@ def put_stale_aside(specs: Sequence[RunSpec], results: Path, device: tuple[str, 
 
 
 @contextmanager
-def only_one(results: Path) -> Iterator[None]:
-    """Hold the lock of all of `results`; UserError when another workflow holds it."""
+def only_one(results: Path) -> Iterator[str]:
+    """Hold the lock of all of `results`; UserError when another workflow holds it.
+
+    Yields what its file says now.
+    """
     with open(results / ".workflow.lock", "a+", encoding="utf-8") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             stream.seek(0)
-            holder = stream.read().strip() or "unknown"
+            number, host = [*stream.read().split(), "unknown", "unknown"][:2]
+            where = "" if host == os.uname().nodename else f" on {host}"
             raise UserError(
-                f"a workflow is at work on {results} already (process {holder}): wait for it or "
-                "stop it"
+                f"a workflow is at work on {results} already (process {number}{where}): wait for "
+                "it or stop it"
             ) from None
+        owner = f"{os.getpid()}\n{os.uname().nodename}\n"
         stream.truncate(0)
-        stream.write(f"{os.getpid()}\n")
+        stream.write(owner)
         stream.flush()
-        yield
+        os.fsync(stream.fileno())  # other machines are to see it, too
+        yield owner
 
 
 def log_path(spec: RunSpec, results: Path) -> Path:
@@ -170,9 +178,22 @@ def write_config(
     device: str,
     mirror: Path | None,
     report: str,
+    profile: slurm.Profile | None = None,
+    adopted: Mapping[str, int] | None = None,
 ) -> Path:
-    """Write what scripts/Snakefile has to know; returns the file."""
-    (results / ".logs").mkdir(exist_ok=True)
+    """Write what scripts/Snakefile has to know; returns the file.
+
+    `adopted`: {rule: job of the cluster that is at work on it}.
+    """
+
+    def rule(kind: str, key: str) -> dict[str, Any]:
+        name = slurm.rule_name(kind, key)
+        if profile is None:
+            return {"rule": name, "resources": {}}
+        before = (adopted or {}).get(name)
+        asked = slurm.resources_of(profile, device if kind == "train" else "cpu", before)
+        return {"rule": name, "resources": asked}
+
     table = {}
     for spec in specs:
         log_path(spec, results).unlink(missing_ok=True)  # what it said of an earlier time
@@ -182,6 +203,7 @@ def write_config(
             "command": command,
             "log": str(log_path(spec, results)),
             "datasets": [] if spec.dataset is None else [spec.dataset],
+            **rule("train", spec.key),
         }
     measured = {}
     for spec in moments:
@@ -192,6 +214,7 @@ def write_config(
             "command": [*command, "--workflow", "--results", str(results)],
             "log": str(log),
             "datasets": [spec.dataset],
+            **rule("moments", spec.key),
         }
     path = results / ".workflow.json"
     mirror_options = [] if mirror is None else ["--mirror", str(mirror)]
@@ -201,12 +224,24 @@ def write_config(
     return path
 
 
-def start_snakemake(results: Path, config: Path, jobs: int, more: Sequence[str]) -> Process:
+def forget_unfinished(results: Path) -> None:
+    """Remove Snakemake's marks of outputs that it did not see the end of.
+
+    What is declared to it appears whole or not at all, so that a file that is there is whole. A job
+    that went on after Snakemake was killed would otherwise be taken for a broken one.
+    """
+    for path in (results / ".snakemake" / "incomplete").glob("**/*"):
+        if path.is_file():
+            path.unlink(missing_ok=True)
+
+
+def start_snakemake(results: Path, config: Path, more: Sequence[str]) -> Process:
     """Start Snakemake in a session of its own: a ctrl-C on the terminal is for us to pass on."""
+    forget_unfinished(results)
     command = [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE)),
-        *("--directory", str(results), "--configfile", str(config), "--cores", str(jobs)),
-        *("--nolock", "--rerun-incomplete", "--rerun-triggers", "mtime", "--keep-going"),
+        *("--directory", str(results), "--configfile", str(config), "--nolock", "--keep-going"),
+        *("--rerun-incomplete", "--keep-incomplete", "--rerun-triggers", "mtime"),
         *("--forcerun", "report", "--quiet", "rules", *more, "--", "report"),
     ]
     environment = dict(os.environ, XDG_CACHE_HOME=str(ROOT / "build" / "cache"))
@@ -255,16 +290,22 @@ def watch(
     stop: StopRequest,
     report: Report,
     moments: Sequence[RunSpec] = (),
+    on_cluster: bool = False,
 ) -> int:
-    """Show progress until Snakemake ends; returns its exit code."""
+    """Show progress until Snakemake ends; returns its exit code.
+
+    A stop is passed on to the runs. Not to those `on_cluster`, which are no children of ours.
+    """
     shown = 0.0
     all_done = False
     stopping: float | None = None
     while snakemake.poll() is None:
         now = time.monotonic()
         if stop.received is not None and stopping is None:
-            print("stopping: every run saves a snapshot", flush=True)
-            os.killpg(snakemake.pid, signal.SIGTERM)
+            if not on_cluster:
+                print("stopping: every run saves a snapshot", flush=True)
+            # On a cluster Snakemake would send what is cancelled anew.
+            os.killpg(snakemake.pid, signal.SIGKILL if on_cluster else signal.SIGTERM)
             stopping = now
         if stopping is not None and now - stopping > STOP_SECONDS:
             os.killpg(snakemake.pid, signal.SIGKILL)
@@ -298,6 +339,8 @@ def failure(specs: Sequence[RunSpec], results: Path) -> str:
             told.append((spec, log, errors[-1].removeprefix("error: ")))
     if not told and disk_is_full(results):
         return f"the disk that holds {results} is full: free some space; the same command goes on"
+    if not told and (complaint := slurm.complaint(results)) is not None:
+        return complaint
     if not told:
         return (
             f"the workflow stopped before its end; {results / 'workflow.log'} says why, and "
@@ -317,29 +360,55 @@ def execute(
     mirror: Path | None = None,
     more: Sequence[str] = (),
     moments: Sequence[RunSpec] = (),
+    profile: slurm.Profile | None = None,
 ) -> int:
     """Bring all runs to their end and make the report; returns the exit code.
 
     `report`: arguments of Python for each command that makes the report. `more`: options for
-    Snakemake, such as those of a cluster's executor. `moments`: trainings of which
-    scripts.gradient_moments measures every step.
+    Snakemake. `moments`: trainings of which scripts.gradient_moments measures every step. With
+    `profile` the runs are jobs of a Slurm cluster.
     """
     parsed = provenance.parse_device(device)
     require_caffe()
+    if profile is not None:
+        slurm.require(profile, device)
     runs.check_writable(results)
+    (results / ".logs").mkdir(exist_ok=True)
     stop = StopRequest()
-    with only_one(results):
+    with only_one(results) as owner:
         put_stale_aside(specs, results, parsed)
         command = " && ".join(shlex.join([sys.executable, *part]) for part in report)
         for spec in moments:
             gradient_moments.put_aside_if_stale(spec, results)
-        config = write_config(specs, moments, results, device, mirror, command)
+        adopted: dict[str, int] = {}
+        if profile is None:
+            more = ["--cores", str(jobs), *more]
+        else:
+            jobs = profile.jobs
+            more = [*slurm.snakemake_options(profile, results), *more]
+            adopted = slurm.adopt(results)
+            if adopted:
+                print(f"jobs of an earlier start that go on: {len(adopted)}", flush=True)
+            elif any(runs.finished(spec.folder(results)) is None for spec in specs):
+                there = [name for name, found in datasets_needed(specs).items() if found]
+                slurm.look_at_node(profile, results, owner, device, there, stop)
+        if stop.received is not None:
+            return 128 + stop.received
+        config = write_config(specs, moments, results, device, mirror, command, profile, adopted)
         refresher = Report(command, results)
         for name, there in datasets_needed([*specs, *moments]).items():
             if not there:
                 print(f"the data set {name} is fetched first (log: {DATA_LOG})", flush=True)
-        snakemake = start_snakemake(results, config, jobs, more)
-        code = watch(snakemake, specs, results, jobs, stop, refresher, moments)
+        snakemake = start_snakemake(results, config, more)
+        on_cluster = profile is not None
+        code = watch(snakemake, specs, results, jobs, stop, refresher, moments, on_cluster)
+        if on_cluster and stop.received == signal.SIGHUP:
+            # The terminal is gone, and with it whoever would start this again at once.
+            print("the jobs in Slurm's queue go on; the same command waits for them", flush=True)
+            return 128 + stop.received
+        if on_cluster and stop.received is not None:
+            print("stopping: jobs are cancelled, every run saves a snapshot", flush=True)
+            slurm.cancel_all(results)
         items = standings(specs, results)
         if stop.received is not None:
             refresher.wait()
@@ -419,8 +488,11 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--mirror", type=Path, help="a folder that holds the data sets' files")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument(
-        "--snakemake", default="", help="more options for Snakemake, such as '--executor slurm'"
+        "--profile",
+        default="",
+        help="send the runs to a cluster: a folder of scripts/profiles/, or the path of one",
     )
+    parser.add_argument("--snakemake", default="", help="more options for Snakemake")
     return parser.parse_args(argv)
 
 
@@ -448,7 +520,10 @@ def main() -> int:
     mirror = None if arguments.mirror is None else arguments.mirror.resolve()
     report = report_commands(results)
     more = shlex.split(arguments.snakemake)
-    code = execute(specs, results, arguments.device, arguments.jobs, report, mirror, more, moments)
+    profile = slurm.load_profile(arguments.profile) if arguments.profile else None
+    code = execute(
+        specs, results, arguments.device, arguments.jobs, report, mirror, more, moments, profile
+    )
     if code == 0:
         print(f"table and page: {report_folder(results)}")
     return code
