@@ -45,6 +45,7 @@ options=(
   -Dpython_version=3 -DPYTHON_EXECUTABLE="$root/build/venv/bin/python"
   -DBUILD_only_tests="${CAFFE_TESTS-}"
 )
+[ "$(uname -m)" != x86_64 ] || options+=(-DUSE_LIBXSMM=ON)
 case $flavour in
   cpu)
     options+=(-DCPU_ONLY=ON)

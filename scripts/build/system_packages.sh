@@ -14,6 +14,9 @@ packages=(
   python3-dev python3-venv
 )
 
+# libxsmm makes code for one family of processors.
+[ "$(uname -m)" != x86_64 ] || packages+=(libxsmm-dev)
+
 missing=()
 for package in "${packages[@]}"; do
   status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)

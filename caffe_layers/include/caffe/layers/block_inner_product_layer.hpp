@@ -7,6 +7,7 @@
 #include "caffe/layer.hpp"
 #include "caffe/proto/caffe.pb.h"
 #include "caffe/util/block_products.hpp"
+#include "caffe/util/cpu_batched_gemm.hpp"
 
 namespace caffe {
 
@@ -32,7 +33,7 @@ template <typename Dtype>
 class BlockInnerProductLayer : public Layer<Dtype> {
  public:
   explicit BlockInnerProductLayer(const LayerParameter& param)
-      : Layer<Dtype>(param), passes_(0) {}
+      : Layer<Dtype>(param), M_(-1), passes_(0) {}
   virtual void LayerSetUp(const vector<Blob<Dtype>*>& bottom,
       const vector<Blob<Dtype>*>& top);
   virtual void Reshape(const vector<Blob<Dtype>*>& bottom,
@@ -83,6 +84,8 @@ class BlockInnerProductLayer : public Layer<Dtype> {
   /// Of the last forward pass; empty: the identity. products_ has its address.
   vector<int> order_;
   BlockProducts products_;
+  /// How the CPU executes them.
+  CpuBatchedGemm<Dtype> cpu_forward_, cpu_data_gradient_, cpu_weight_gradient_;
   Blob<Dtype> bias_multiplier_;
   shared_ptr<SyncedMemory> pointers_;
 };

@@ -45,10 +45,7 @@ struct BatchedGemm {
   int batch;
 };
 
-template <typename Dtype>
-void caffe_cpu_gemm_batched(const BatchedGemm& gemm, const Dtype alpha,
-    const Dtype* A, const Dtype* B, const Dtype beta, Dtype* C);
-
+// On the CPU: CpuBatchedGemm.
 #ifndef CPU_ONLY
 /**
  * @param pointers room for 3 * batch pointers, used if not gemm.strided(): the

@@ -121,14 +121,18 @@ void BlockInnerProductLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom,
   const int new_K = bottom[0]->count(axis);
   CHECK_EQ(K_, new_K) << "Layer " << this->layer_param_.name() << " was set up "
       << "with " << K_ << " inputs and now has " << new_K << ".";
-  M_ = bottom[0]->count(0, axis);
   vector<int> top_shape = bottom[0]->shape();
   top_shape.resize(axis + 1);
   top_shape[axis] = N_;
   top[0]->Reshape(top_shape);
+  if (M_ == bottom[0]->count(0, axis)) { return; }  // as in the pass before
+  M_ = bottom[0]->count(0, axis);
   const bool shuffled = draws() || fixed();
   order_.resize(shuffled ? blocks_ : 0);
   products_ = BlockProducts(M_, N_, K_, blocks_, shuffled ? &order_[0] : NULL);
+  cpu_forward_ = CpuBatchedGemm<Dtype>(products_.forward, bias_term_);
+  cpu_data_gradient_ = CpuBatchedGemm<Dtype>(products_.data_gradient, 0);
+  cpu_weight_gradient_ = CpuBatchedGemm<Dtype>(products_.weight_gradient, 1);
   if (shuffled && !pointers_) {
     pointers_.reset(new SyncedMemory(3 * blocks_ * sizeof(Dtype*)));
   }
@@ -142,18 +146,9 @@ template <typename Dtype>
 void BlockInnerProductLayer<Dtype>::Forward_cpu(
     const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
   NextOrder();
-  Dtype* top_data = top[0]->mutable_cpu_data();
-  if (bias_term_) {
-    const Dtype* bias = this->blobs_[1]->cpu_data();
-    for (int m = 0; m < M_; ++m) {
-      for (int n = 0; n < N_; ++n) {
-        CopyBias(m, n, N_, bias, top_data);
-      }
-    }
-  }
-  caffe_cpu_gemm_batched<Dtype>(products_.forward, Dtype(1),
-      this->blobs_[0]->cpu_data(), bottom[0]->cpu_data(), Dtype(bias_term_),
-      top_data);
+  cpu_forward_.Run(this->blobs_[0]->cpu_data(), bottom[0]->cpu_data(),
+      top[0]->mutable_cpu_data(),
+      bias_term_ ? this->blobs_[1]->cpu_data() : NULL);
 }
 
 template <typename Dtype>
@@ -162,8 +157,7 @@ void BlockInnerProductLayer<Dtype>::Backward_cpu(
     const vector<Blob<Dtype>*>& bottom) {
   const Dtype* top_diff = top[0]->cpu_diff();
   if (this->param_propagate_down_[0]) {
-    caffe_cpu_gemm_batched<Dtype>(products_.weight_gradient, Dtype(1),
-        bottom[0]->cpu_data(), top_diff, Dtype(1),
+    cpu_weight_gradient_.Run(bottom[0]->cpu_data(), top_diff,
         this->blobs_[0]->mutable_cpu_diff());
   }
   if (bias_term_ && this->param_propagate_down_[1]) {
@@ -172,8 +166,7 @@ void BlockInnerProductLayer<Dtype>::Backward_cpu(
         this->blobs_[1]->mutable_cpu_diff());
   }
   if (propagate_down[0]) {
-    caffe_cpu_gemm_batched<Dtype>(products_.data_gradient, Dtype(1),
-        this->blobs_[0]->cpu_data(), top_diff, Dtype(0),
+    cpu_data_gradient_.Run(this->blobs_[0]->cpu_data(), top_diff,
         bottom[0]->mutable_cpu_diff());
   }
 }

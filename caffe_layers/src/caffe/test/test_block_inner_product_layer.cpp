@@ -61,6 +61,16 @@ static const BlockShape kShapes[] = {
     {{100, 64, 16}, 1, 64, 8, true},  // cuda-convnet's own
     {{100, 64, 16}, 1, 64, 64, true},
     {{100, 1, 64}, 1, 10, 2, true},
+    {{11, 1, 76}, 1, 76, 19, true},     // 4 x 4, and what is left of a vector
+    {{11, 1, 76}, 1, 76, 19, false},
+    {{9, 1, 78}, 1, 78, 39, true},      // 2 x 2
+    {{9, 1, 41}, 1, 41, 41, false},     // 1 x 1
+    {{1, 1, 64}, 1, 64, 16, true},
+    {{21, 1, 512}, 1, 512, 64, true},   // rows a multiple of 1 KB apart
+    {{37, 1, 512}, 1, 256, 8, false},
+    {{5, 1, 280}, 1, 140, 2, true},     // matrices turned round in parts
+    {{9, 1, 280}, 1, 140, 2, true},
+    {{3, 1, 400}, 1, 300, 2, true},     // large ones
 };
 static const int kNumShapes = sizeof(kShapes) / sizeof(kShapes[0]);
 

@@ -1,0 +1,28 @@
+#ifndef CAFFE_UTIL_TINY_BLOCKS_HPP_
+#define CAFFE_UTIL_TINY_BLOCKS_HPP_
+
+#include <vector>
+
+#include "caffe/common.hpp"
+#include "caffe/util/batched_gemm.hpp"
+
+namespace caffe {
+
+/// @brief Whether TinyBlocks can execute a product: matrices A of 1 x 1, 2 x 2
+///        or 4 x 4, which in B and C follow each other without gaps.
+bool IsTiny(const BatchedGemm& gemm);
+
+/**
+ * @brief C = A B + beta C for A of 1 x 1, 2 x 2 or 4 x 4: a vector holds rows of
+ *        several products, and each of them meets the entry of B that it wants
+ *        by a permutation within the vector.
+ *
+ * @param scratch room that is kept from call to call
+ */
+template <typename Dtype>
+void TinyBlocks(const BatchedGemm& gemm, const Dtype* A, const Dtype* B,
+    Dtype beta, Dtype* C, const Dtype* bias, vector<Dtype>* scratch);
+
+}  // namespace caffe
+
+#endif  // CAFFE_UTIL_TINY_BLOCKS_HPP_

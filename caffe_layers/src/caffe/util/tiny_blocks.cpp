@@ -1,0 +1,209 @@
+#include <string.h>
+
+#include <vector>
+
+#include "caffe/util/tiny_blocks.hpp"
+
+// One body, compiled for several processors: the one at hand is found out when
+// the library is loaded.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define FOR_EACH_PROCESSOR __attribute__((target_clones("arch=skylake-avx512", \
+    "arch=haswell", "default")))
+#else
+#define FOR_EACH_PROCESSOR
+#endif
+#define INLINE inline __attribute__((always_inline))
+
+namespace caffe {
+
+bool IsTiny(const BatchedGemm& g) {
+  const int s = g.m;
+  if (!g.strided() || (s != 1 && s != 2 && s != 4) || g.c.ld < 0) {
+    return false;
+  }
+  if (g.trans_b == CblasNoTrans) {
+    return g.k == s && g.b.stride == s && g.c.stride == s;
+  }
+  return g.trans_a == CblasNoTrans && g.n == s && g.a.stride == s &&
+      g.b.stride == s;
+}
+
+// A vector register of AVX-512; the compiler makes two or four of it elsewhere.
+template <typename Dtype> struct Vector;
+template <> struct Vector<float> {
+  typedef float Values __attribute__((vector_size(64)));
+  typedef int Places __attribute__((vector_size(64)));
+  enum { SIZE = 16 };
+};
+template <> struct Vector<double> {
+  typedef double Values __attribute__((vector_size(64)));
+  typedef int64_t Places __attribute__((vector_size(64)));
+  enum { SIZE = 8 };
+};
+
+// y[row, i S + r] = start + sum over c of coefficients[c, i S + r] x[row, i S + c]
+// for the places begin ... end - 1 of each row, where start is bias, or y itself
+// times beta.
+template <typename Dtype, int S>
+static INLINE void Multiply(int rows, int end, int width,
+    const Dtype* coefficients, const Dtype* x, int ld_x, const Dtype* bias,
+    Dtype beta, Dtype* y, int ld_y) {
+  typedef typename Vector<Dtype>::Values Values;
+  enum { L = Vector<Dtype>::SIZE };
+  typename Vector<Dtype>::Places place[S];
+  for (int c = 0; c < S; ++c) {
+    for (int lane = 0; lane < L; ++lane) { place[c][lane] = lane / S * S + c; }
+  }
+  int j = 0;
+  for (; j + L <= end; j += L) {
+    Values w[S];
+    for (int c = 0; c < S; ++c) {
+      memcpy(&w[c], coefficients + c * width + j, sizeof(Values));
+    }
+    Values start = {};
+    if (bias) { memcpy(&start, bias + j, sizeof(Values)); }
+    for (int row = 0; row < rows; ++row) {
+      Values in, out = start;
+      memcpy(&in, x + static_cast<int64_t>(row) * ld_x + j, sizeof(Values));
+      Dtype* to = y + static_cast<int64_t>(row) * ld_y + j;
+      if (!bias && beta != 0) {
+        memcpy(&out, to, sizeof(Values));
+        out *= beta;
+      }
+      for (int c = 0; c < S; ++c) {
+        out += w[c] * (S == 1 ? in : __builtin_shuffle(in, place[c]));
+      }
+      memcpy(to, &out, sizeof(Values));
+    }
+  }
+  for (; j < end; ++j) {
+    for (int row = 0; row < rows; ++row) {
+      Dtype* to = y + static_cast<int64_t>(row) * ld_y + j;
+      const Dtype* from = x + static_cast<int64_t>(row) * ld_x + j / S * S;
+      Dtype sum = bias ? bias[j] : beta != 0 ? beta * *to : 0;
+      for (int c = 0; c < S; ++c) { sum += coefficients[c * width + j] * from[c]; }
+      *to = sum;
+    }
+  }
+}
+
+// sums[q, i S + r] = sum over rows of a[row, i S + r] b[row, i S + q]
+template <typename Dtype, int S>
+static INLINE void Accumulate(int rows, int width, const Dtype* a, int ld_a,
+    const Dtype* b, int ld_b, Dtype* sums) {
+  typedef typename Vector<Dtype>::Values Values;
+  enum { L = Vector<Dtype>::SIZE, U = 4 / S > 1 ? 4 / S : 1 };
+  typename Vector<Dtype>::Places place[S];
+  for (int q = 0; q < S; ++q) {
+    for (int lane = 0; lane < L; ++lane) { place[q][lane] = lane / S * S + q; }
+  }
+  int j = 0;
+  for (; j + U * L <= width; j += U * L) {
+    Values sum[U][S] = {};
+    for (int row = 0; row < rows; ++row) {
+      for (int u = 0; u < U; ++u) {
+        Values left, right;
+        memcpy(&left, a + static_cast<int64_t>(row) * ld_a + j + u * L,
+            sizeof(Values));
+        memcpy(&right, b + static_cast<int64_t>(row) * ld_b + j + u * L,
+            sizeof(Values));
+        for (int q = 0; q < S; ++q) {
+          sum[u][q] += left *
+              (S == 1 ? right : __builtin_shuffle(right, place[q]));
+        }
+      }
+    }
+    for (int u = 0; u < U; ++u) {
+      for (int q = 0; q < S; ++q) {
+        memcpy(sums + q * width + j + u * L, &sum[u][q], sizeof(Values));
+      }
+    }
+  }
+  for (; j < width; ++j) {
+    for (int q = 0; q < S; ++q) {
+      Dtype sum = 0;
+      for (int row = 0; row < rows; ++row) {
+        sum += a[static_cast<int64_t>(row) * ld_a + j] *
+            b[static_cast<int64_t>(row) * ld_b + j / S * S + q];
+      }
+      sums[q * width + j] = sum;
+    }
+  }
+}
+
+// Rows of x and y at a time: whatever their distance, so many lines have room in
+// the first cache.
+static const int kRows = 8;
+
+template <typename Dtype, int S>
+static INLINE void TinyProducts(const BatchedGemm& g, const Dtype* A,
+    const Dtype* B, Dtype beta, Dtype* C, const Dtype* bias, Dtype* scratch) {
+  const int width = g.batch * S;
+  if (g.trans_b == CblasNoTrans) {
+    for (int i = 0; i < g.batch; ++i) {
+      const Dtype* a = A + i * g.a.stride;
+      for (int c = 0; c < S; ++c) {
+        for (int r = 0; r < S; ++r) {
+          scratch[c * width + i * S + r] =
+              g.trans_a == CblasNoTrans ? a[r + c * g.a.ld] : a[c + r * g.a.ld];
+        }
+      }
+    }
+    for (int row = 0; row < g.n; row += kRows) {
+      const int rows = g.n - row < kRows ? g.n - row : kRows;
+      Multiply<Dtype, S>(rows, width, width, scratch,
+          B + static_cast<int64_t>(row) * g.b.ld, g.b.ld, bias, beta,
+          C + static_cast<int64_t>(row) * g.c.ld, g.c.ld);
+    }
+  } else {
+    Accumulate<Dtype, S>(g.k, width, A, g.a.ld, B, g.b.ld, scratch);
+    for (int i = 0; i < g.batch; ++i) {
+      Dtype* c = C + i * g.c.stride;
+      for (int q = 0; q < S; ++q) {
+        for (int r = 0; r < S; ++r) {
+          Dtype* to = c + r + q * g.c.ld;
+          *to = (beta != 0 ? beta * *to : 0) + scratch[q * width + i * S + r];
+        }
+      }
+    }
+  }
+}
+
+template <typename Dtype>
+static INLINE void AnySize(const BatchedGemm& g, const Dtype* A,
+    const Dtype* B, Dtype beta, Dtype* C, const Dtype* bias, Dtype* scratch) {
+  switch (g.m) {
+  case 1: TinyProducts<Dtype, 1>(g, A, B, beta, C, bias, scratch); break;
+  case 2: TinyProducts<Dtype, 2>(g, A, B, beta, C, bias, scratch); break;
+  case 4: TinyProducts<Dtype, 4>(g, A, B, beta, C, bias, scratch); break;
+  }
+}
+
+FOR_EACH_PROCESSOR
+static void Execute(const BatchedGemm& g, const float* A, const float* B,
+    float beta, float* C, const float* bias, float* scratch) {
+  AnySize<float>(g, A, B, beta, C, bias, scratch);
+}
+
+FOR_EACH_PROCESSOR
+static void Execute(const BatchedGemm& g, const double* A, const double* B,
+    double beta, double* C, const double* bias, double* scratch) {
+  AnySize<double>(g, A, B, beta, C, bias, scratch);
+}
+
+template <typename Dtype>
+void TinyBlocks(const BatchedGemm& g, const Dtype* A, const Dtype* B,
+    Dtype beta, Dtype* C, const Dtype* bias, vector<Dtype>* scratch) {
+  CHECK(IsTiny(g));
+  scratch->resize(static_cast<size_t>(g.batch) * g.m * g.m);
+  Execute(g, A, B, beta, C, bias, &(*scratch)[0]);
+}
+
+template void TinyBlocks<float>(const BatchedGemm& g, const float* A,
+    const float* B, float beta, float* C, const float* bias,
+    vector<float>* scratch);
+template void TinyBlocks<double>(const BatchedGemm& g, const double* A,
+    const double* B, double beta, double* C, const double* bias,
+    vector<double>* scratch);
+
+}  // namespace caffe
