@@ -5,6 +5,13 @@
 #include <utility>
 #include <vector>
 
+#if defined(__GNUC__) && !defined(__clang__)
+// Nobody asks for the exceptions of comparisons with NaN; if they are to be
+// kept, no loop with a choice in it becomes vector instructions.
+#pragma GCC optimize("no-trapping-math")
+#endif
+#include "caffe/util/prune_math.hpp"
+
 #include "caffe/pruner.hpp"
 #include "caffe/util/format.hpp"
 #include "caffe/util/math_functions.hpp"
@@ -331,7 +338,8 @@ void Pruner<Dtype>::ApplyGradient(Dtype l1, Dtype l2) {
   const Dtype* w = blob_->cpu_data();
   Dtype* g = blob_->mutable_cpu_diff();
   ForEachRun(region, [=](int begin, int end, bool inside) {
-    for (int i = begin; inside && i < end; ++i) {
+    if (!inside) { return; }
+    for (int i = begin; i < end; ++i) {
       g[i] = PrunedGradient(w[i], g[i], l1, l2);
     }
   });

@@ -48,7 +48,10 @@ enum PruneRule {
 template <typename Dtype>
 CAFFE_HOST_DEVICE inline Dtype PrunedGradient(Dtype w, Dtype g, Dtype l1,
     Dtype l2) {
-  return w == 0 ? Dtype(0) : g + (w > 0 ? l1 : -l1) + l2 * w;
+  // Computed whether it is wanted or not, here and below: loops of such
+  // functions become vector instructions, those with branches do not.
+  const Dtype penalized = g + (w > 0 ? l1 : -l1) + l2 * w;
+  return w == 0 ? Dtype(0) : penalized;
 }
 
 /// @brief Weight w after the update w -= d.
@@ -58,8 +61,9 @@ CAFFE_HOST_DEVICE inline Dtype PrunedWeight(Dtype w, Dtype d, PruneRule rule,
   const Dtype updated = w - d;
   // How far it is from 0, on the side of 0 where it was.
   const Dtype away = w > 0 ? updated : -updated;
-  const bool live = w != 0 && rule != PRUNE_CUT &&
-      (rule == PRUNE_HOLD || (away > 0 && away >= threshold));
+  const bool far = (away > 0) & (away >= threshold);
+  const bool live = (w != 0) & (rule != PRUNE_CUT) &
+      ((rule == PRUNE_HOLD) | far);
   return live ? updated : Dtype(0);
 }
 
