@@ -20,6 +20,7 @@ MIRROR  ?=#: a folder with the data sets' official files (make data)
 CUDA    ?= $(if $(filter gpu%,$(DEVICE)),1)#: 1 builds Caffe with CUDA (DEVICE=gpu does that too)
 CUDA_HOST ?=#: 1 builds Caffe's GPU code on a CPU double of CUDA (tests/cuda_host)
 CUDA_ARCH ?=#: GPU architectures, as 80;90 (default: the card here, else 75)
+BENCH   ?=#: full times everything (make bench)
 CAFFE_TARBALL ?=#: an archive of Caffe's source (default: downloaded)
 CAFFE_SRC ?=#: a Caffe tree of your own (make overlay)
 # Recipes take settings from the environment, as "$$NAME": no character in them means anything to the shell.
@@ -45,7 +46,7 @@ cluster := $(if $(PROFILE),scripts/build/python_packages.sh slurm,:)
 double := tests/cuda_host/run.sh
 ours_cu := $(shell cd caffe_layers && find src -name '*.cu')
 
-.PHONY: help caffe data test test-caffe test-gpu-on-host train table1 report quick reproduce plan overlay clean
+.PHONY: help caffe data test test-caffe test-gpu-on-host train table1 report bench quick reproduce plan overlay clean
 help:
 	@echo "Targets:"
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/make \1|\2/p' Makefile | while IFS='|' read -r name what; do \
@@ -92,6 +93,11 @@ table1: ## report/table1.csv, .md and .tex from the results that are there
 report: ## report/index.html from the results that are there
 	@scripts/build/python_packages.sh
 	@$(python) -m analysis.report
+
+bench: ## how fast block layers are on this machine, beside other libraries: about ten minutes
+	@scripts/build/build_caffe.sh cpu
+	@scripts/build/build_bench.sh
+	@$(python) -m scripts.bench $(if $(filter full,$(BENCH)),--full)
 
 test: data ## C++ tests of what we add and touch, GPU code on the CPU double, then pytest
 	@scripts/build/build_caffe.sh $(flavour) test.testbin

@@ -1,0 +1,1 @@
+"""`make bench`: block layers timed beside what one would use instead."""

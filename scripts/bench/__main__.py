@@ -1,0 +1,246 @@
+"""`make bench`: times, writes results/bench/<device>/*.csv, and shows a table.
+
+    python -m scripts.bench [--full] [--out FOLDER]
+
+Four files: times.csv (every method and case), machine.csv (what a core can do at most), updates.csv
+(T(Prune) of Eq. 2 and the plain update) and nets.csv (iterations of whole nets). What is measured
+is processor time of one thread, which other programs lengthen little; `load` is what ran beside.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from scripts.bench import measure, nets, workers
+from scripts.bench.cases import NETS, Case, chosen
+from scripts.bench.table import show
+from scripts.errors import ArgumentParser, UserError, run_main
+from scripts.files import write_text
+from scripts.paths import RESULTS, ROOT
+
+# Rounding of sums in single precision, whatever their order; relative to the sum of absolutes.
+LARGEST_ERROR = 2e-5
+THREADS = 1
+PRUNED = (256, 1024, 4096)
+# Methods that the second process has: OpenBLAS with the kernels that it chooses itself.
+OWN_CHOICE = {"dense": "dense_own_choice", "cblas_loop": "cblas_loop_own_choice"}
+
+
+def cpuinfo(what: str) -> str:
+    """What the system says of its first processor; nothing where it does not say."""
+    path = Path("/proc/cpuinfo")
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    found = re.search(rf"^{what}\s*:\s*(.+)$", text, re.MULTILINE)
+    return found[1].strip() if found else ""
+
+
+def commit() -> str:
+    """The project's commit, with + where files differ from it; nothing outside version control."""
+
+    def git(*words: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False
+        )
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    return git("rev-parse", "--short=12", "HEAD") + (
+        "+" if git("status", "--porcelain", "-uno") else ""
+    )
+
+
+def csv_text(rows: Sequence[dict]) -> str:
+    """Rows of the same keys."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue()
+
+
+class Bench:
+    """The processes, and what all rows have in common."""
+
+    def __init__(self) -> None:
+        self.native = workers.native(THREADS)
+        self.own_choice = workers.native(THREADS, core="")
+        self.python = workers.python(("csr", "acdc", "toeplitz"), THREADS)
+        self.all = [self.native, self.own_choice, self.python]
+        torch = workers.torch_interpreter()
+        if torch is None:
+            print("No PyTorch here: torch.bmm is left out (BENCH_TORCH names a Python that has it)")
+        else:
+            self.torch = workers.python(("torch_bmm",), THREADS, torch)
+            self.all.append(self.torch)
+        described = [worker.ask("describe") for worker in self.all]
+        self.libraries = {}
+        for worker, told in zip(self.all, described, strict=True):
+            for name, library in told["methods"].items():
+                if worker is not self.own_choice:
+                    self.libraries[name] = library
+                elif name in OWN_CHOICE:
+                    self.libraries[OWN_CHOICE[name]] = library
+        for name, (library, version) in self.libraries.items():
+            if not library:
+                print(f"{name} is left out: {version}")
+        self.common = {
+            "device": cpuinfo("model name") or os.uname().machine,
+            "isa": described[0]["isa"],
+            "threads": THREADS,
+            "commit": commit(),
+        }
+        self.can_empty_cache = all(told["can_empty_cache"] for told in described)
+
+    def stamp(self) -> dict[str, object]:
+        """When, and beside what."""
+        return {
+            **self.common,
+            "clock_mhz": cpuinfo("cpu MHz"),
+            "load": f"{os.getloadavg()[0]:.2f}",
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+
+    def close(self) -> None:
+        for worker in self.all:
+            worker.close()
+
+    def case(self, case: Case) -> list[dict]:
+        """Check all methods on a case, time them, and return a row for each."""
+        timers, errors = {}, {}
+        same = OWN_CHOICE if self.libraries["dense"] != self.libraries["dense_own_choice"] else {}
+        for worker in self.all:
+            told = worker.ask("case", case.M, case.N, case.K, case.b, case.product)
+            for method, error in told.items():
+                name = method
+                if worker is self.own_choice:
+                    if method not in same:
+                        continue
+                    name = same[method]
+                if not error <= LARGEST_ERROR:
+                    raise UserError(f"{name} computes something else in {case}: error {error:.2g}")
+                errors[name] = error
+                timers[name] = lambda seconds, w=worker, m=method: w.ask(
+                    "time", m, case.state, seconds
+                )
+        found = measure.interleaved(timers)
+        rows = []
+        for name, samples in found.items():
+            low, high = samples.quartiles
+            library, version = self.libraries[name]
+            rows.append({
+                "group": case.group, "layer": case.layer, "M": case.M, "N": case.N, "K": case.K,
+                "b": case.b, "product": case.product, "state": case.state, "method": name,
+                "library": library, "version": version, "error": f"{errors[name]:.2g}",
+                "median_s": f"{samples.median:.4e}", "q1_s": f"{low:.4e}", "q3_s": f"{high:.4e}",
+                "samples": len(samples.seconds), "calls": samples.calls, "flops": case.flops,
+                "bytes": case.bytes, "working_set": case.working_set, **self.stamp(),
+            })  # fmt: skip
+        return rows
+
+    def machine(self) -> list[dict]:
+        """Peak arithmetic, and bandwidth by working set."""
+        told = self.native.ask("machine")
+        rows = [
+            {
+                "what": "peak",
+                "working_set": 0,
+                "value": f"{told['peak_flops']:.4e}",
+                "unit": "flop/s",
+            }
+        ]
+        rows += [
+            {"what": "bandwidth", "working_set": size, "value": f"{value:.4e}", "unit": "byte/s"}
+            for size, value in told["bandwidth"].items()
+        ]
+        return [{**row, **self.stamp()} for row in rows]
+
+    def updates(self) -> Iterable[dict]:
+        """A solver's update of n x n weights, plain and while it prunes."""
+        for n in PRUNED:
+            for b in (2, n // 16):
+                self.native.ask("updates", n, n, b)
+                yield from self.actions(("update", "prune"), {"N": n, "K": n, "b": b})
+
+    def nets(self, folder: Path) -> Iterable[dict]:
+        """Iterations of training, and the part of the inner product layers."""
+        for net, configs in NETS.items():
+            names = []
+            self.native.ask("case", 1, 1, 1, 1, "forward")  # forgets the nets before
+            for place, config in enumerate(configs):
+                solver = nets.write(net, config, folder / f"{net}-{place}.prototxt")
+                self.native.ask("net", place, solver)
+                names.append((place, config))
+            actions = [f"{place}.{what}" for place, _ in names for what in ("step", "ip")]
+            for row in self.actions(actions, {"net": net}):
+                place, what = str(row.pop("method")).split(".")
+                yield {"config": dict(names)[int(place)], "what": what, **row}
+
+    def actions(self, names: Sequence[str], what: dict) -> Iterable[dict]:
+        """A row of times for each action."""
+        timers = {
+            name: lambda seconds, n=name: self.native.ask("time", n, "warm", seconds)
+            for name in names
+        }
+        for name, samples in measure.interleaved(timers).items():
+            low, high = samples.quartiles
+            yield {
+                **what, "method": name, "median_s": f"{samples.median:.4e}", "q1_s": f"{low:.4e}",
+                "q3_s": f"{high:.4e}", "samples": len(samples.seconds), **self.stamp(),
+            }  # fmt: skip
+
+
+def slug(name: str) -> str:
+    """A device's name as a folder's."""
+    return re.sub(r"[^a-z0-9]+", "-", re.sub(r"\((r|tm)\)", "", name.lower())).strip("-")
+
+
+def main() -> None:
+    parser = ArgumentParser(prog="make bench", description=__doc__.splitlines()[0])
+    parser.add_argument("--full", action="store_true", help="every batch size, cold caches too")
+    parser.add_argument("--out", type=Path, help="folder for the CSV files")
+    parser.add_argument("--only", default="", help="square,lenet,cuda_convnet,mlp980,nets,updates")
+    arguments = parser.parse_args()
+    bench = Bench()
+    out = arguments.out or RESULTS / "bench" / slug(bench.common["device"])
+    out.mkdir(parents=True, exist_ok=True)
+    wanted = arguments.only.split(",") if arguments.only else []
+    scratch = ROOT / "build" / "bench" / "nets"
+    scratch.mkdir(parents=True, exist_ok=True)
+    load = f"{os.getloadavg()[0]:.1f}"
+    print(f"{bench.common['device']} ({bench.common['isa']}), {THREADS} thread, load {load}")
+    start = time.monotonic()
+    machine = bench.machine()
+    write_text(out / "machine.csv", csv_text(machine))
+    if not wanted or "nets" in wanted:
+        write_text(out / "nets.csv", csv_text(list(bench.nets(scratch))))
+    if not wanted or "updates" in wanted:
+        write_text(out / "updates.csv", csv_text(list(bench.updates())))
+    cases = [case for case in chosen(arguments.full) if not wanted or case.group in wanted]
+    rows: list[dict] = []
+    for number, case in enumerate(cases, 1):
+        if case.state == "cold" and not bench.can_empty_cache:
+            continue
+        rows += bench.case(case)
+        left = (time.monotonic() - start) / number * (len(cases) - number)
+        told = f"{case.group} n={case.N} b={case.b} {case.product}"
+        print(
+            f"\r\033[K{number} of {len(cases)}, {left / 60:.0f} min left: {told}",
+            end="",
+            flush=True,
+        )
+    print("\r\033[K", end="")
+    bench.close()
+    if rows:
+        write_text(out / "times.csv", csv_text(rows))
+        show(rows, machine)
+    print(f"{(time.monotonic() - start) / 60:.1f} minutes; {out}")
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,57 @@
+"""The products that rivals compute, and what every rival has to offer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Y = X W^T for a batch of M, N outputs, K inputs, and W of b blocks or of as many weights."""
+
+    M: int
+    N: int
+    K: int
+    b: int
+
+    def random(self, *shape: int, seed: int = 0) -> NDArray[np.float32]:
+        """Numbers in [-1, 1)."""
+        return np.random.default_rng(seed).random(shape, dtype=np.float32) * 2 - 1
+
+
+class Unable(Exception):
+    """The rival cannot compute this problem, or is not installed; the text says why."""
+
+
+class Rival:
+    """One rival, made for a problem, which may raise Unable."""
+
+    library: str = ""
+    version: str = ""
+
+    def __init__(self, problem: Problem, both: bool) -> None:
+        self.problem = problem
+
+    def forward(self) -> None:
+        """Compute Y."""
+        raise NotImplementedError
+
+    def backward(self) -> None:
+        """Compute the gradients of weights and inputs, from that of Y."""
+        raise NotImplementedError
+
+    def error(self, both: bool) -> float:
+        """Compute, and return the largest error over the size of what the definition gives."""
+        raise NotImplementedError
+
+    def arrays(self) -> list[NDArray]:
+        """Return what a pass touches."""
+        raise NotImplementedError
+
+
+def relative(got: NDArray, wanted: NDArray) -> float:
+    """max |got - wanted| / max |wanted|."""
+    return float(np.abs(got - wanted).max() / max(float(np.abs(wanted).max()), 1e-30))

@@ -1,0 +1,124 @@
+"""Times rivals: commands and answers as of native/main.cpp, a line each.
+
+Rivals are named on the command line: ``python -m scripts.bench.rivals.worker csr acdc``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from scripts.bench.rivals.problem import Problem, Rival, Unable
+
+RIVALS = {
+    "torch_bmm": "TorchBmm",
+    "csr": "Csr",
+    "acdc": "Acdc",
+    "toeplitz": "Toeplitz",
+}
+# After so many calls a mean of cold ones says enough.
+MOST_CALLS = 1000
+
+
+def maker(name: str) -> type[Rival]:
+    """Return the class of a rival."""
+    return getattr(importlib.import_module(f"scripts.bench.rivals.{name}"), RIVALS[name])
+
+
+class Worker:
+    """State of one process."""
+
+    def __init__(self, names: list[str], cache: Path | None) -> None:
+        self.makers = {name: maker(name) for name in names}
+        self.made: dict[str, Rival] = {}
+        self.both = False
+        threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
+        self.clock = time.perf_counter if threads > 1 else time.thread_time
+        self.empty = None
+        if cache is not None:
+            library = ctypes.CDLL(str(cache))
+            if library.CanEmptyCache():
+                self.empty = library.EmptyCache
+                self.empty.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+
+    def answer(self, line: str) -> dict:
+        """Return the answer to one line of command."""
+        command, *words = line.split()
+        if command == "describe":
+            return self.describe()
+        if command == "case":
+            return self.case(Problem(*map(int, words[:4])), words[4] == "all")
+        if command == "time":
+            return self.time(words[0], words[1] == "cold", float(words[2]))
+        raise ValueError(f"unknown command: {line}")
+
+    def describe(self) -> dict:
+        """Return library and version of each rival, or ["", why it is left out]."""
+        methods = {}
+        for name, make in self.makers.items():
+            try:
+                rival = make(Problem(2, 4, 4, 2), False)
+            except Unable as reason:
+                methods[name] = ["", str(reason)]
+            else:
+                methods[name] = [rival.library, rival.version]
+        return {"methods": methods, "can_empty_cache": int(self.empty is not None)}
+
+    def case(self, problem: Problem, both: bool) -> dict[str, float]:
+        """Make every rival that can, check it, and return the errors."""
+        self.both = both
+        self.made = {}
+        errors = {}
+        for name, make in self.makers.items():
+            try:
+                rival = make(problem, both)
+            except Unable:
+                continue
+            errors[name] = rival.error(both)
+            self.made[name] = rival
+        return errors
+
+    def time(self, name: str, cold: bool, seconds: float) -> dict[str, float]:
+        """Return seconds of a call, over as many calls as fill `seconds`."""
+        rival = self.made[name]
+
+        def run(calls: int) -> float:
+            start = self.clock()
+            for _ in range(calls):
+                rival.forward()
+                if self.both:
+                    rival.backward()
+            return self.clock() - start
+
+        def one() -> float:
+            if cold and self.empty is not None:
+                for array in rival.arrays():
+                    self.empty(array.ctypes.data, array.nbytes)
+            return run(1)
+
+        first = one()
+        total, calls = 0.0, 0
+        if cold or first > 0.2 * seconds:
+            while total < seconds and calls < MOST_CALLS:
+                total += one()
+                calls += 1
+        else:
+            calls = max(1, round(seconds / max(first, 1e-8)))
+            total = run(calls)
+        return {"seconds": total / calls, "calls": calls}
+
+
+def main() -> None:
+    cache = os.environ.get("BENCH_CACHE")
+    worker = Worker(sys.argv[1:], Path(cache) if cache else None)
+    for line in sys.stdin:
+        print(json.dumps(worker.answer(line)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
