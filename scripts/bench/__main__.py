@@ -28,7 +28,7 @@ from scripts.paths import RESULTS, ROOT
 # Rounding of sums in single precision, whatever their order; relative to the sum of absolutes.
 LARGEST_ERROR = 2e-5
 THREADS = 1
-PRUNED = (256, 1024, 4096)
+PRUNED = (256, 512, 1024, 2048, 4096, 8192)
 # Methods that the second process has: OpenBLAS with the kernels that it chooses itself.
 OWN_CHOICE = {"dense": "dense_own_choice", "cblas_loop": "cblas_loop_own_choice"}
 

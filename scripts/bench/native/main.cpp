@@ -100,6 +100,11 @@ struct Bench {
       return Seconds() - start;
     };
     const double first = one();  // warms up, and tells how many calls there will be
+    if (!cold && first > 5 * seconds) {  // long enough by itself, and the check was a call before it
+      std::ostringstream out;
+      out << "{\"seconds\": " << first << ", \"calls\": 1}";
+      return out.str();
+    }
     long calls = 0;
     double total = 0;
     if (cold || first > 0.2 * seconds) {

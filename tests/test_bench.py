@@ -1,0 +1,198 @@
+"""`make bench`: rivals compute what their definitions say, and figures come from its CSV files."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis import timings as timings_module
+from analysis.errors import AnalysisError
+from analysis.figures import figure01, figure02, figure03
+from scripts.bench import measure
+from scripts.bench.cases import LAYERS, Case, chosen, powers
+from scripts.bench.rivals import acdc
+from scripts.bench.rivals.acdc import Acdc
+from scripts.bench.rivals.csr import Csr
+from scripts.bench.rivals.problem import Problem, Rival, Unable
+from scripts.bench.rivals.toeplitz import Toeplitz
+from scripts.bench.rivals.worker import Worker
+from scripts.bench.table import limit_seconds
+
+DEVICE = {"device": "Test", "isa": "none", "threads": "1", "time": "2026-01-01T00:00:00Z"}
+
+
+# ---- rivals -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("problem", [Problem(3, 16, 16, 4), Problem(1, 64, 64, 8)])
+@pytest.mark.parametrize("rival", [Acdc, Csr, Toeplitz])
+def test_rivals_compute_their_definition(rival: type[Rival], problem: Problem) -> None:
+    assert rival(problem, False).error(False) < 1e-6
+
+
+def test_acdc_gradients() -> None:
+    assert Acdc(Problem(3, 32, 32, 1), True).error(True) < 1e-5
+
+
+def test_an_error_in_a_rival_shows() -> None:
+    """The check is not the computation: a wrong weight is found."""
+    for rival in (Acdc(Problem(3, 16, 16, 4), False), Toeplitz(Problem(3, 16, 16, 4), False)):
+        weights = rival.d if isinstance(rival, Acdc) else rival.g
+        rival.forward()
+        weights[0] += 1
+        wrong = rival.y.copy()
+        rival.forward = lambda r=rival, y=wrong: setattr(r, "y", y)
+        assert rival.error(False) > 1e-3
+
+
+def test_cosine_rows_are_orthonormal() -> None:
+    rows = acdc.cosine_rows(12, np.arange(12))
+    assert np.allclose(rows @ rows.T, np.eye(12))
+
+
+def test_csr_has_as_many_weights_as_the_blocks() -> None:
+    made = Csr(Problem(2, 12, 20, 4), False)
+    assert made.w.nnz == 12 * 20 // 4
+    assert made.w.has_canonical_format
+
+
+def test_what_a_rival_cannot_do_is_left_out() -> None:
+    with pytest.raises(Unable):
+        Toeplitz(Problem(2, 12, 20, 4), False)
+    worker = Worker(["acdc", "csr"], None)
+    assert set(worker.answer("case 2 12 20 4 forward")) == {"csr"}
+    assert worker.answer("time csr warm 0.0001")["seconds"] > 0
+
+
+# ---- cases and rounds ---------------------------------------------------------------------------
+
+
+def test_every_case_divides() -> None:
+    for case in chosen(full=True):
+        assert (case.N % case.b, case.K % case.b) == (0, 0), case
+    paper = {("lenet", "ip1"): 100, ("lenet", "ip2"): 10, ("cuda_convnet", "ip1"): 64,
+             ("cuda_convnet", "ip2"): 2, ("mlp980", "ip1"): 49}  # fmt: skip
+    for (net, layer), blocks in paper.items():
+        assert blocks in LAYERS[net][layer][3]
+    assert powers(8) == [1, 2, 4, 8]
+
+
+def test_flops_and_bytes() -> None:
+    case = Case("square", 10, 6, 8, 2, "forward")
+    assert case.flops == 2 * 10 * 6 * 4
+    assert case.bytes == 4 * (10 * 8 + 6 * 4 + 10 * 6)
+    assert Case("square", 10, 6, 8, 2, "all").flops == 3 * case.flops
+
+
+def test_rounds_go_on_until_the_spread_is_small() -> None:
+    noisy = iter([1.0, 2.0] * 50)
+    order: list[str] = []
+
+    def timer(name: str, seconds: float | None):
+        def time(_: float) -> dict[str, float]:
+            order.append(name)
+            return {"seconds": next(noisy) if seconds is None else seconds, "calls": 1}
+
+        return time
+
+    found = measure.interleaved(
+        {"dense": timer("dense", None), "layer": timer("layer", 0.5), "slow": timer("slow", 99.0)}
+    )
+    assert order[:6] == ["dense", "layer", "slow"] * 2
+    assert len(found["dense"].seconds) == measure.MOST
+    assert len(found["layer"].seconds) == measure.FEWEST
+    assert len(found["slow"].seconds) == 3
+    assert found["layer"].median == 0.5
+
+
+def test_the_limit_is_the_slower_of_arithmetic_and_memory() -> None:
+    machine = [
+        {"what": "peak", "working_set": 0, "value": "100"},
+        {"what": "bandwidth", "working_set": 10, "value": "50"},
+        {"what": "bandwidth", "working_set": 20, "value": "10"},
+    ]
+    row = {"flops": 200, "bytes": 40, "working_set": 10}
+    assert limit_seconds(row, machine) == 2
+    assert limit_seconds({**row, "working_set": 11}, machine) == 4
+    assert limit_seconds({**row, "working_set": 999}, machine) == 4
+
+
+# ---- figures ------------------------------------------------------------------------------------
+
+
+def write(path: Path, rows: list[dict]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """Timings in which a layer of b blocks is b times faster, and forward takes a third of all."""
+    times, updates = [], []
+    for case in chosen(full=False):
+        if case.group == "square" and case.N > 512:
+            continue
+        dense = case.flops * case.b * 1e-9
+        seconds = {"dense": 2 * dense, "dense_onednn": dense, "layer": dense / case.b}
+        if case.product == "forward":
+            seconds["csr"] = 9 * dense / case.b
+        fields = ("group", "layer", "M", "N", "K", "b", "product", "state")
+        for method, value in seconds.items():
+            row = {name: getattr(case, name) for name in fields}
+            times.append({**row, "method": method, "median_s": value, **DEVICE})
+    for n in (256, 512):
+        for b, extra in ((2, 0.5), (16, 1.0)):
+            for method, value in (("update", 1), ("prune", 1 + extra)):
+                updates.append({"N": n, "K": n, "b": b, "method": method, "median_s": value})
+    folder = tmp_path / "bench" / "test"
+    write(folder / "times.csv", times)
+    write(folder / "updates.csv", updates)
+    return tmp_path
+
+
+def test_speedups_are_over_the_fastest_dense_product(results: Path) -> None:
+    timings = timings_module.find(results)
+    assert timings.device == "Test, none, 1 thread"
+    for place in timings.places("square", "all", M=100):
+        assert timings.speedup(place) == pytest.approx(place.b)
+    assert timings.prune_seconds(256) == 1.0
+    assert timings.prune_seconds(300) is None
+
+
+def test_own_timings_come_before_the_reference(results: Path, tmp_path: Path) -> None:
+    reference = tmp_path / "reference" / "bench" / "other"
+    rows = list(csv.DictReader((results / "bench/test/times.csv").open()))
+    write(reference / "times.csv", [{**row, "device": "Other"} for row in rows])
+    assert timings_module.find(results).device.startswith("Test")
+    (results / "bench" / "test" / "times.csv").unlink()
+    assert timings_module.find(results).device.startswith("Other")
+    assert timings_module.find(tmp_path / "nothing") is None
+
+
+def test_figures_from_timings(results: Path, tmp_path: Path) -> None:
+    timings = timings_module.find(results)
+    out = tmp_path / "report"
+    drawn = [module.draw(timings, out) for module in (figure01, figure02, figure03)]
+    assert [one.stem for one in drawn] == ["figure01", "figure02", "figure03"]
+    for one in drawn:
+        assert (out / f"{one.stem}.svg").stat().st_size > 1000
+        assert "Test" in one.caption
+    rows = list(csv.DictReader((out / "figure01.csv").open()))
+    assert {float(row["speedup"]) / float(row["blocks"]) for row in rows} == {1.0}
+    assert "forward 512 (n = 512, b = 512)" in drawn[0].caption
+    # (T(FC) - T(Block)) / T(Prune), with n = 256, b = 2: dense 3 x 2 x 100 x 256^2 ns, half of it.
+    bounds = list(csv.DictReader((out / "figure02.csv").open()))
+    assert float(bounds[0]["bound"]) == pytest.approx(3 * 2 * 100 * 256**2 * 1e-9 / 2, rel=1e-4)
+    assert "up to 9" in drawn[2].caption
+
+
+def test_a_table_without_its_columns_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "bench" / "x" / "times.csv", [{"group": "square"}])
+    with pytest.raises(AnalysisError, match="has no column layer: run `make bench`"):
+        timings_module.find(tmp_path)
