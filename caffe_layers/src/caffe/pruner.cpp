@@ -8,6 +8,7 @@
 #if defined(__GNUC__) && !defined(__clang__)
 // Nobody asks for the exceptions of comparisons with NaN; if they are to be
 // kept, no loop with a choice in it becomes vector instructions.
+#pragma GCC push_options
 #pragma GCC optimize("no-trapping-math")
 #endif
 #include "caffe/util/prune_math.hpp"
@@ -397,3 +398,7 @@ void Pruner<Dtype>::ApplyZero(PruneRegion::Kind kind, Blob<Dtype>* blob,
 INSTANTIATE_CLASS(Pruner);
 
 }  // namespace caffe
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC pop_options
+#endif

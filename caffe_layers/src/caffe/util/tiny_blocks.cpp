@@ -207,3 +207,6 @@ template void TinyBlocks<double>(const BatchedGemm& g, const double* A,
     vector<double>* scratch);
 
 }  // namespace caffe
+
+#undef FOR_EACH_PROCESSOR
+#undef INLINE
