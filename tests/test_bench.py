@@ -8,9 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from analysis import paper
 from analysis import timings as timings_module
+from analysis.claims import speed
+from analysis.claims.core import FAILS, NOT_RUN, Evidence
 from analysis.errors import AnalysisError
 from analysis.figures import figure01, figure02, figure03
+from analysis.results import load
 from scripts.bench import measure
 from scripts.bench.cases import LAYERS, Case, chosen, powers
 from scripts.bench.rivals import acdc
@@ -163,6 +167,33 @@ def test_speedups_are_over_the_fastest_dense_product(results: Path) -> None:
         assert timings.speedup(place) == pytest.approx(place.b)
     assert timings.prune_seconds(256) == 1.0
     assert timings.prune_seconds(300) is None
+
+
+def test_every_claim_about_speed_is_decided(results: Path) -> None:
+    """With timings in which block layers are b times faster, and CSR nine times b slower."""
+    write(
+        results / "bench" / "test" / "nets.csv",
+        [
+            {"net": "lenet", "config": config, "what": "step", "median_s": value}
+            for config, value in (("(1,1)-BD_4", 3), ("(10,1)-BD_4", 2))
+        ],
+    )
+    evidence = Evidence(load(results), None)
+    claims = [claim for claim in paper.claims().values() if claim.test == "speed"]
+    found = {claim.id: speed.speed(claim, evidence) for claim in claims}
+    lacking = {place for place, one in found.items() if one.verdict == NOT_RUN}
+    assert lacking == {"4.1/above-acdc"}
+    failing = {place for place, one in found.items() if one.verdict == FAILS}
+    assert failing == {
+        *("4.1/best-blocks", "4.1/overhead", "4.2/fastest"),
+        *("4.2.1/trad-slow", "4.2.2/trad-slow", "4.2.3/trad-slow"),
+    }
+    assert found["4.1/lenet-8000"].ours == "at least 2.00"
+    assert found["4.1/lenet-4000"].ours == "100"
+    assert "on Test" in found["4.1/lenet-4000"].why
+    assert found["6/train-time"].ours == "(10,1)-BD_4 1.50"
+    nothing = Evidence(load(results / "bench" / "test"), None)
+    assert speed.speed(claims[0], nothing).verdict == NOT_RUN
 
 
 def test_own_timings_come_before_the_reference(results: Path, tmp_path: Path) -> None:

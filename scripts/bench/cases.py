@@ -59,7 +59,7 @@ LAYERS = {
         "ip2": (100, 10, 64, (1, 2)),
     },
     # The paper's net of one hidden layer, (49,1)-BD_2.
-    "mlp980": {"ip1": (100, 980, 784, (1, 7, 14, 28, 49, 98))},
+    "mlp980": {"ip1": (100, 980, 784, (1, 7, 14, 28, 49, 98)), "ip2": (100, 10, 980, (1,))},
 }
 # Iterations a second of whole nets.
 NETS = {

@@ -13,9 +13,9 @@ namespace caffe {
 bool IsTiny(const BatchedGemm& gemm);
 
 /**
- * @brief C = A B + beta C for A of 1 x 1, 2 x 2 or 4 x 4: a vector holds rows of
- *        several products, and each of them meets the entry of B that it wants
- *        by a permutation within the vector.
+ * @brief C = A B + beta C for A of 1 x 1, 2 x 2 or 4 x 4: a vector holds rows
+ *        of several products, and each of them meets the entry of B that it
+ *        wants by a permutation within the vector.
  *
  * @param scratch room that is kept from call to call
  */

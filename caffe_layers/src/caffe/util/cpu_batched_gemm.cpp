@@ -35,7 +35,7 @@ static inline void gemm(const BatchedGemm& g, const double* A, const double* B,
       B, g.b.ld, beta, C, g.c.ld);
 }
 
-// ---- libxsmm's kernels --------------------------------------------------------
+// ---- libxsmm's kernels ------------------------------------------------------
 
 #ifdef USE_LIBXSMM
 typedef void (*AnyFunction)();
@@ -44,7 +44,7 @@ typedef void (*AnyFunction)();
 static AnyFunction Kernel(bool trans_b, int m, int n, int k, int lda, int ldb,
     int ldc, float beta) {
   const float alpha = 1;
-  const int flags = trans_b ? LIBXSMM_GEMM_FLAG_TRANS_B : LIBXSMM_GEMM_FLAG_NONE;
+  const int flags = trans_b ? LIBXSMM_GEMM_FLAG_TRANS_B : 0;
   const int prefetch = LIBXSMM_GEMM_PREFETCH_NONE;
   return reinterpret_cast<AnyFunction>(libxsmm_smmdispatch(m, n, k, &lda, &ldb,
       &ldc, &alpha, &beta, &flags, &prefetch));
@@ -53,7 +53,7 @@ static AnyFunction Kernel(bool trans_b, int m, int n, int k, int lda, int ldb,
 static AnyFunction Kernel(bool trans_b, int m, int n, int k, int lda, int ldb,
     int ldc, double beta) {
   const double alpha = 1;
-  const int flags = trans_b ? LIBXSMM_GEMM_FLAG_TRANS_B : LIBXSMM_GEMM_FLAG_NONE;
+  const int flags = trans_b ? LIBXSMM_GEMM_FLAG_TRANS_B : 0;
   const int prefetch = LIBXSMM_GEMM_PREFETCH_NONE;
   return reinterpret_cast<AnyFunction>(libxsmm_dmmdispatch(m, n, k, &lda, &ldb,
       &ldc, &alpha, &beta, &flags, &prefetch));
@@ -80,7 +80,7 @@ static AnyFunction TurnKernel(int size, int m, int n, int ldo) {
 // Side of the squares in which a matrix is turned round.
 static const int kTurn = 32;
 
-// ---- Which way ----------------------------------------------------------------
+// ---- Which way --------------------------------------------------------------
 
 template <typename Dtype>
 CpuBatchedGemm<Dtype>::CpuBatchedGemm(const BatchedGemm& gemm, Dtype beta)
@@ -114,10 +114,10 @@ typename CpuBatchedGemm<Dtype>::Way CpuBatchedGemm<Dtype>::Choose() const {
 #endif
 }
 
-// Rows of a batch whose distance is a multiple of 1 KB meet in few places of the
-// first cache: then all products take some rows, which stay there, before they
-// take the next ones. With larger matrices the rows are not worth the weights'
-// way from the second cache.
+// Rows of a batch whose distance is a multiple of 1 KB meet in few places of
+// the first cache: then all products take some rows, which stay there, before
+// they take the next ones. With larger matrices the rows are not worth the
+// weights' way from the second cache.
 template <typename Dtype>
 int CpuBatchedGemm<Dtype>::Tile() const {
   const BatchedGemm::Operand& x = gemm_.b;
@@ -168,7 +168,7 @@ void CpuBatchedGemm<Dtype>::FindKernels() {
 #endif
 }
 
-// ---- Execution ------------------------------------------------------------------
+// ---- Execution --------------------------------------------------------------
 
 template <typename Dtype>
 void CpuBatchedGemm<Dtype>::Run(const Dtype* A, const Dtype* B, Dtype* C,

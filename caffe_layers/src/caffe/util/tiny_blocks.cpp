@@ -41,12 +41,12 @@ template <> struct Vector<double> {
   enum { SIZE = 8 };
 };
 
-// y[row, i S + r] = start + sum over c of coefficients[c, i S + r] x[row, i S + c]
-// for the places begin ... end - 1 of each row, where start is bias, or y itself
-// times beta.
+// y[row, i S + r] = start + sum over c of
+//     coefficients[c, i S + r] x[row, i S + c]
+// where start is bias, or y itself times beta.
 template <typename Dtype, int S>
-static INLINE void Multiply(int rows, int end, int width,
-    const Dtype* coefficients, const Dtype* x, int ld_x, const Dtype* bias,
+static INLINE void Multiply(int rows, int width, const Dtype* coefficients,
+    const Dtype* x, int ld_x, const Dtype* bias,
     Dtype beta, Dtype* y, int ld_y) {
   typedef typename Vector<Dtype>::Values Values;
   enum { L = Vector<Dtype>::SIZE };
@@ -55,7 +55,7 @@ static INLINE void Multiply(int rows, int end, int width,
     for (int lane = 0; lane < L; ++lane) { place[c][lane] = lane / S * S + c; }
   }
   int j = 0;
-  for (; j + L <= end; j += L) {
+  for (; j + L <= width; j += L) {
     Values w[S];
     for (int c = 0; c < S; ++c) {
       memcpy(&w[c], coefficients + c * width + j, sizeof(Values));
@@ -76,12 +76,14 @@ static INLINE void Multiply(int rows, int end, int width,
       memcpy(to, &out, sizeof(Values));
     }
   }
-  for (; j < end; ++j) {
+  for (; j < width; ++j) {
     for (int row = 0; row < rows; ++row) {
       Dtype* to = y + static_cast<int64_t>(row) * ld_y + j;
       const Dtype* from = x + static_cast<int64_t>(row) * ld_x + j / S * S;
       Dtype sum = bias ? bias[j] : beta != 0 ? beta * *to : 0;
-      for (int c = 0; c < S; ++c) { sum += coefficients[c * width + j] * from[c]; }
+      for (int c = 0; c < S; ++c) {
+        sum += coefficients[c * width + j] * from[c];
+      }
       *to = sum;
     }
   }
@@ -131,8 +133,8 @@ static INLINE void Accumulate(int rows, int width, const Dtype* a, int ld_a,
   }
 }
 
-// Rows of x and y at a time: whatever their distance, so many lines have room in
-// the first cache.
+// Rows of x and y at a time: whatever their distance, so many lines have room
+// in the first cache.
 static const int kRows = 8;
 
 template <typename Dtype, int S>
@@ -151,7 +153,7 @@ static INLINE void TinyProducts(const BatchedGemm& g, const Dtype* A,
     }
     for (int row = 0; row < g.n; row += kRows) {
       const int rows = g.n - row < kRows ? g.n - row : kRows;
-      Multiply<Dtype, S>(rows, width, width, scratch,
+      Multiply<Dtype, S>(rows, width, scratch,
           B + static_cast<int64_t>(row) * g.b.ld, g.b.ld, bias, beta,
           C + static_cast<int64_t>(row) * g.c.ld, g.c.ld);
     }
