@@ -64,8 +64,9 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         mnist = folder / "data" / "mnist"
         mnist.mkdir(parents=True)
         shutil.copy(ROOT / "data" / "mnist" / "manifest.json", mnist)
-        for split in ("train_lmdb", "test_lmdb"):
-            (mnist / split).symlink_to(ROOT / "data" / "mnist" / split)
+        for path in (ROOT / "data" / "mnist").iterdir():
+            if path.name != "manifest.json":
+                (mnist / path.name).symlink_to(path)
     solver = tiny.write_problem(folder / "mine", max_iter=100, hidden=64)
     net = solver.with_name("net.prototxt")
     net.write_text(net.read_text().replace(f"{folder}/mine/", ""))
