@@ -18,15 +18,18 @@ namespace caffe {
 static inline void gemm(const BatchedGemm& g, const float* A, const float* B,
     float beta, float* C) {
 #ifdef USE_ONEDNN
-  // In rows C^T = B^T A^T; oneDNN's is the faster one of the two.
-  const dnnl_status_t status = dnnl_sgemm(g.trans_b == CblasTrans ? 'T' : 'N',
-      g.trans_a == CblasTrans ? 'T' : 'N', g.n, g.m, g.k, 1, B, g.b.ld, A,
-      g.a.ld, beta, C, g.c.ld);
-  CHECK_EQ(status, dnnl_success) << "dnnl_sgemm failed.";
-#else
+  // In rows C^T = B^T A^T; oneDNN's is the faster one of the two. A single
+  // matrix is InnerProduct's, with the same bits.
+  if (g.batch > 1) {
+    const dnnl_status_t status = dnnl_sgemm(
+        g.trans_b == CblasTrans ? 'T' : 'N', g.trans_a == CblasTrans ? 'T' : 'N',
+        g.n, g.m, g.k, 1, B, g.b.ld, A, g.a.ld, beta, C, g.c.ld);
+    CHECK_EQ(status, dnnl_success) << "dnnl_sgemm failed.";
+    return;
+  }
+#endif
   cblas_sgemm(CblasColMajor, g.trans_a, g.trans_b, g.m, g.n, g.k, 1, A, g.a.ld,
       B, g.b.ld, beta, C, g.c.ld);
-#endif
 }
 
 static inline void gemm(const BatchedGemm& g, const double* A, const double* B,
@@ -96,6 +99,7 @@ CpuBatchedGemm<Dtype>::CpuBatchedGemm(const BatchedGemm& gemm, Dtype beta)
 
 template <typename Dtype>
 typename CpuBatchedGemm<Dtype>::Way CpuBatchedGemm<Dtype>::Choose() const {
+  if (gemm_.batch == 1) { return BLAS; }
   if (IsTiny(gemm_)) { return TINY; }
 #ifdef USE_LIBXSMM
   if (gemm_.trans_a == CblasTrans && gemm_.trans_b == CblasTrans) {
