@@ -144,8 +144,8 @@ def figure02(timings: Timings, out: Path, statement: str) -> Drawn | None:
 NETS = {"lenet": "LeNet-5", "cuda_convnet": "cuda-convnet"}
 # Curve: product, method, colour and dashes by layer.
 CURVES = {
-    "block, forward": ("forward", "layer", "#0072B2"),
-    "block, forward and backward": ("all", "layer", "#D55E00"),
+    "blocks, forward": ("forward", "layer", "#0072B2"),
+    "blocks, all": ("all", "layer", "#D55E00"),
     "CSR, forward": ("forward", "csr", style.GREY),
 }
 
@@ -188,7 +188,8 @@ def figure03(timings: Timings, out: Path, statement: str) -> Drawn | None:
     return Drawn(
         "figure03", "Figure 3", statement,
         f"{timings.device}; the paper's is an NVIDIA P100. The inner product layers at their batch "
-        "sizes (64 and 100), over the fastest dense product timed in the same rounds; CSR has as "
+        "sizes (64 and 100), over the fastest dense product timed in the same rounds; all: forward "
+        "and both gradients; CSR has as "
         f"many weights, anywhere. Dotted: all weights, the dense layer.{sparse}",
         "Figure 3: speedup of the inner product layers of LeNet-5 and cuda-convnet",
         pixels(style.COLUMN, height),
