@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,17 @@ Array = NDArray[np.float64]
 
 NO_DECAY = "bdip,weight_decay=0"
 SHUFFLED_LABELS = "mnist-shuffled-labels"
+
+
+class OverBlocks(Protocol):
+    """One net of several that differ by the number of blocks, with a number for each seed."""
+
+    @property
+    def blocks(self) -> int: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def seeds(self) -> tuple[int, ...]: ...
 
 
 @dataclass(frozen=True)

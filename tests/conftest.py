@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.file_server import Server
 
 # `make test` gives its own state and settings to what it runs. The tests give commands as a user
 # does, in whose shell there are none.
@@ -35,3 +37,19 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def remount(disk: Path, option: str) -> None:
     """Change a mounted file system: its size ("size=64m"), or whether it can be written ("ro")."""
     subprocess.run(["mount", "-o", f"remount,{option}", str(disk)], check=True)
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[dict[str, bytes]], Server]]:
+    """Starts a web server with the given files (path -> content) at each call."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    servers: list[Server] = []
+
+    def start(content: dict[str, bytes]) -> Server:
+        servers.append(Server(content))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()

@@ -2,7 +2,6 @@
 
 import errno
 import fcntl
-import http.server
 import io
 import json
 import os
@@ -207,45 +206,6 @@ def test_a_mirror_may_be_gzipped_and_have_a_folder_for_the_data_set(
     save(tmp_path / "mirror" / inside, CONTENT, compress)
     datasets.ensure("tiny", tmp_path / "mirror", tmp_path / "data")
     assert datasets.verify("tiny", tmp_path / "data").splits["train"].count == COUNTS["train"]
-
-
-class Server(http.server.ThreadingHTTPServer):
-    """Serves `content` (path -> bytes) on this machine and counts what it is asked for."""
-
-    def __init__(self, content):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.content = content
-        self.asked = []
-        self.address = f"http://127.0.0.1:{self.server_port}/"
-        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.server.asked.append(self.path)
-        body = self.server.content.get(self.path.removeprefix("/"))
-        self.send_response(404 if body is None else 200)
-        self.send_header("Content-Length", str(len(body or b"")))
-        self.end_headers()
-        self.wfile.write(body or b"")
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def serve(monkeypatch):
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    servers = []
-
-    def start(content):
-        servers.append(Server(content))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from synthetic_data import (
     random_images,
     save,
 )
-from test_datasets import Server, archive, command
+from test_datasets import archive, command
 
 from scripts import datasets, image_files
 from scripts.dataset_sources import Archive, NpmPackage, Sheet
@@ -74,21 +74,6 @@ def test_the_official_archive_in_a_mirror(monkeypatch, tmp_path, inside):
     archive(path, "batches-bin", FILES, "w:gz")
     datasets.ensure("tiny", tmp_path / "mirror", tmp_path / "data")
     holds_the_pictures(tmp_path / "data")
-
-
-@pytest.fixture
-def serve(monkeypatch):
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    servers = []
-
-    def start(content):
-        servers.append(Server(content))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
 
 
 def packed(content, folder="batches-bin"):

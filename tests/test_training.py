@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from scripts import runs
 from scripts.files import read_json
 from scripts.paths import ROOT
 from tests import tiny_training as tiny
+from tests.conftest import remount
 
 RUN = Path("custom/tiny/seed-1")
 
@@ -326,22 +326,10 @@ def test_a_folder_that_cannot_be_written(problem: Path, tmp_path: Path) -> None:
     assert_refused(tiny.train(problem, tmp_path / "results"), str(tmp_path / "results"))
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 4 MB; skips where only root may make one."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
-        pytest.skip("needs root, to mount a small file system")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
-
-
 def test_a_full_disk_loses_nothing(problem: Path, never_stopped: Path, small_disk: Path) -> None:
     done = tiny.train(problem, small_disk)
     assert_refused(done, "full", str(small_disk))
-    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    remount(small_disk, "size=64m")
     done = tiny.train(problem, small_disk)
     assert done.returncode == 0, done.stderr
     assert "goes on from iteration" in done.stdout

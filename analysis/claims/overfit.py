@@ -1,11 +1,9 @@
 """Claims about overfitting: Figures 4 and 5, from accuracies on the training set."""
 
-import numpy as np
-
 from analysis import words
 from analysis.claims.core import NOT_RUN, Evidence, Finding, evaluator, judge_seeds
-from analysis.claims.sister_claims import ranks
-from analysis.overfit import Overfit, members, of_key
+from analysis.claims.sister_claims import by_common_seed, judge_ranks, listed
+from analysis.overfit import members, of_key
 from analysis.paper import Claim
 from analysis.results import Key
 from analysis.sisters import CIFAR10
@@ -25,23 +23,7 @@ def overfit(claim: Claim, evidence: Evidence) -> Finding:
         return Finding(NOT_RUN, why=f"training accuracies of {there} only", command=COMMAND)
     of_ratio = claim.id == "4.2.3/fig5"
     values = [one.final_ratio if of_ratio else one.final_gap for one in found]
-    told = "; ".join(
-        f"{words.mean_sd(value)} (b = {one.blocks})"
-        for one, value in zip(found, values, strict=True)
-    )
-    rows, mean = ranks([one.blocks for one in found], _by_common_seed(found, values))
-    sign = 1 if of_ratio else -1
-    why = f"rank correlation with b {mean:+.2f}".replace("-", words.MINUS)
-    return judge_seeds(
-        [sign * row >= 0.9 for row in rows], sign * mean > 0.5, told, why, found[0].source
-    )
-
-
-def _by_common_seed(found: list[Overfit], values: list[np.ndarray]) -> np.ndarray:
-    """values[i] has one number per seed of found[i]: (common seeds, nets)."""
-    seeds = sorted(set.intersection(*(set(one.seeds) for one in found)))
-    pairs = list(zip(found, values, strict=True))
-    return np.array([[value[one.seeds.index(seed)] for one, value in pairs] for seed in seeds])
+    return judge_ranks(found, values, 1 if of_ratio else -1, listed(found, values))
 
 
 def _pruned(evidence: Evidence) -> Finding:
@@ -51,7 +33,7 @@ def _pruned(evidence: Evidence) -> Finding:
     ]
     if None in pair:
         return Finding(NOT_RUN, why=f"{PRUNED} with both methods is needed", command=COMMAND)
-    gaps = _by_common_seed(pair, [one.final_gap for one in pair])
+    gaps = by_common_seed(pair, [one.final_gap for one in pair])
     told = (
         f"{words.mean_sd(gaps[:, 0])} points pruned to blocks, {words.mean_sd(gaps[:, 1])} without"
     )

@@ -8,7 +8,7 @@ from scipy import stats
 from analysis import words
 from analysis.claims.core import Evidence, Finding, judge_seeds, missing
 from analysis.paper import Claim
-from analysis.sisters import CIFAR10, LENET, MLP, SIGMOID, Family, Member
+from analysis.sisters import CIFAR10, LENET, MLP, SIGMOID, Family, Member, OverBlocks
 
 FIRST_ORDER = 0.1  # a ratio within this of its start counts as kept 'to first order'
 
@@ -41,7 +41,7 @@ def members_of(claim: Claim, evidence: Evidence, dense: bool = True) -> list[Mem
     return members if dense else [m for m in members if m.blocks > 1]
 
 
-def by_common_seed(members: Sequence[Member], values: Sequence[np.ndarray]) -> np.ndarray:
+def by_common_seed(members: Sequence[OverBlocks], values: Sequence[np.ndarray]) -> np.ndarray:
     """values[i] has one number per seed of members[i]: (common seeds, members)."""
     seeds = sorted(set.intersection(*(set(m.seeds) for m in members)))
     pairs = list(zip(members, values, strict=True))
@@ -55,7 +55,7 @@ def ranks(blocks: Sequence[int], table: np.ndarray) -> tuple[list[float], float]
 
 
 def judge_ranks(
-    members: list[Member], values: Sequence[np.ndarray], sign: int, ours: str
+    members: Sequence[OverBlocks], values: Sequence[np.ndarray], sign: int, ours: str
 ) -> Finding:
     """Whether values go up (sign 1) or down (-1) with the number of blocks."""
     table = by_common_seed(members, values)
@@ -66,7 +66,7 @@ def judge_ranks(
     )
 
 
-def listed(members: Sequence[Member], values: Sequence[np.ndarray], digits: int = 3) -> str:
+def listed(members: Sequence[OverBlocks], values: Sequence[np.ndarray], digits: int = 3) -> str:
     told = (
         f"{words.mean_sd(value, digits)} (b = {m.blocks})"
         for m, value in zip(members, values, strict=True)

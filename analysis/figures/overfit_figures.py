@@ -8,6 +8,7 @@ import numpy as np
 from analysis import words
 from analysis.figures import style
 from analysis.figures.curves import Curve, Drawn, curve, draw_curves, legend, pixels, save
+from analysis.figures.sister_figures import blocks_values, seed_words
 from analysis.overfit import Overfit, members
 from analysis.sisters import CIFAR10, Spectra
 
@@ -44,12 +45,10 @@ def draw(
             axes.set_yscale("log")
         legend(figure, axes, "($b$,1)-BD$_5$, cuda-convnet")
         save(figure, drawn, out, f"figure{number:02d}")
-    ends = "; ".join(f"b = {one.blocks}: {words.mean_sd(final(one))}" for one in found)
-    counts = sorted({len(one.seeds) for one in found})
-    seeds = words.seeds(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
+    ends = blocks_values(found, [words.mean_sd(final(one)) for one in found])
     return Drawn(
         f"figure{number:02d}", f"Figure {number}", statement,
-        f"{CIFAR10.label}, {seeds} ({found[0].source} runs). Curves: training accuracy on a fixed "
+        f"{CIFAR10.label}, {seed_words(found)}. Curves: training accuracy on a fixed "
         f"part of 10,000 training images. At the end, with all training images: {ends}.",
         f"Figure {number}: {label} over the iterations, by number of blocks",
         pixels(style.COLUMN, height),

@@ -5,6 +5,7 @@ figure11.py name family, heading and what the paper says.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from analysis.figures.curves import (
     pixels,
     save,
 )
-from analysis.sisters import Family, Member, Spectra
+from analysis.sisters import Family, Member, OverBlocks, Spectra
 
 
 def _iterations(axes: Axes, last: int) -> None:
@@ -50,11 +51,11 @@ def _printed(family: Family, place: str) -> dict[int, str]:
     return {blocks: claim.printed for blocks, claim in found.items() if claim is not None}
 
 
-def _blocks_values(members: list[Member], values: list[str]) -> str:
+def blocks_values(members: Sequence[OverBlocks], values: list[str]) -> str:
     return "; ".join(f"b = {m.blocks}: {told}" for m, told in zip(members, values, strict=True))
 
 
-def _seed_words(members: list[Member]) -> str:
+def seed_words(members: Sequence[OverBlocks]) -> str:
     counts = sorted({len(m.seeds) for m in members})
     sources = sorted({m.source for m in members})
     told = words.seeds(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
@@ -133,12 +134,12 @@ def _ratios_caption(
         f" Middle (ours): the same over b; {grey}." if family.grows else f" {grey.capitalize()}."
     )
     return (
-        f"{family.label}, {family.layer}, {_seed_words(members)}. Top: variance of the weights "
+        f"{family.label}, {family.layer}, {seed_words(members)}. Top: variance of the weights "
         f"over the dense sister's; at iteration {members[0].last:,} "
-        f"{_blocks_values(block_members, ends)}.{middle} Bottom: singular values at the end over "
+        f"{blocks_values(block_members, ends)}.{middle} Bottom: singular values at the end over "
         "those of R, a random dense matrix of the dense sister's variance; grey: "
-        f"{BAND_WORDS} truly random block matrices. Largest: {_blocks_values(members, tops)}. "
-        f"Smallest: {_blocks_values(members, lows)}."
+        f"{BAND_WORDS} truly random block matrices. Largest: {blocks_values(members, tops)}. "
+        f"Smallest: {blocks_values(members, lows)}."
     )
 
 
@@ -173,7 +174,7 @@ def small_multiples(
     inside = [
         100 * float(np.mean((one.mean >= one.low) & (one.mean <= one.high))) for one in curves
     ]
-    told = _blocks_values(members, [f"{share:.0f}%" for share in inside])
+    told = blocks_values(members, [f"{share:.0f}%" for share in inside])
     return Drawn(
         stem, f"Figure {number}, bottom, block by block (ours)", statement,
         f"{family.label}: singular values of the trained {family.layer} over those of R, each "
@@ -216,10 +217,10 @@ def distances(
     ends = [words.mean_sd(m.distance[:, -1]) for m in members]
     return Drawn(
         f"figure{number:02d}", f"Figure {number}", statement,
-        f"{family.label}, {_seed_words(members)}: mean distance of {family.layer}'s singular "
+        f"{family.label}, {seed_words(members)}: mean distance of {family.layer}'s singular "
         "values from those of R, a random dense matrix of the dense sister's variance at the same "
-        f"iteration. At the start: {_blocks_values(members, starts)}. At iteration "
-        f"{members[0].last:,}: {_blocks_values(members, ends)}. Bars at the right edge: the "
+        f"iteration. At the start: {blocks_values(members, starts)}. At iteration "
+        f"{members[0].last:,}: {blocks_values(members, ends)}. Bars at the right edge: the "
         f"same for truly random block matrices, {BAND_WORDS}, which is where untrained nets lie by "
         "their size alone.",
         f"Figure {number}: mean distance of singular values from random ones, {family.label}",
@@ -272,9 +273,9 @@ def variances(
     expected = float(decay.variance_factor(members[0].runs[0].record["solver"], members[0].last))
     return Drawn(
         f"figure{number:02d}", f"Figure {number}", statement,
-        f"{family.label}, {_seed_words(members)}. Top: variance of {family.layer}'s weights; "
+        f"{family.label}, {seed_words(members)}. Top: variance of {family.layer}'s weights; "
         f"dotted: what weight decay alone would make of the start, a factor of {expected:.3f} at "
-        f"iteration {members[0].last:,}. Measured: {_blocks_values(members, factors)}. Bottom: "
+        f"iteration {members[0].last:,}. Measured: {blocks_values(members, factors)}. Bottom: "
         "singular values at the end, all blocks' put together; dashed: R, the mean of random dense "
         f"matrices of the dense sister's variance; grey: {BAND_WORDS} truly random block matrices.",
         f"Figure {number}: variances over training and singular values, {family.label}",

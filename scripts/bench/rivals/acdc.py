@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.bench.rivals.problem import Problem, Rival, Unable, relative
+from scripts.bench.rivals.problem import Problem, Rival, Unable, relative, scipy_part
 
 
 def cosine_rows(n: int, rows: NDArray) -> NDArray[np.float64]:
@@ -27,16 +27,11 @@ class Acdc(Rival):
     library = "SciPy"
 
     def __init__(self, problem: Problem, both: bool) -> None:
-        try:
-            import scipy
-            from scipy import fft
-        except ImportError as error:
-            raise Unable("SciPy is not installed for this Python") from error
+        fft, self.version = scipy_part("fft")
         p = self.problem = problem
         if p.N != p.K:
             raise Unable("only square matrices are defined")
         self.fft = fft
-        self.version = scipy.__version__
         self.x, self.dy = p.random(p.M, p.K, seed=1), p.random(p.M, p.N, seed=3)
         self.a, self.d = p.random(p.K, seed=2), p.random(p.K, seed=4)
         self.y = self.dx = self.h = self.x

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.bench.rivals.problem import Problem, Rival, Unable, relative
+from scripts.bench.rivals.problem import Problem, Rival, Unable, relative, scipy_part
 
 # Entries: beyond, they take minutes to draw and gigabytes to hold.
 MOST = 2**21
@@ -17,11 +17,7 @@ class Csr(Rival):
     library = "SciPy"
 
     def __init__(self, problem: Problem, both: bool) -> None:
-        try:
-            import scipy
-            from scipy import sparse
-        except ImportError as error:
-            raise Unable("SciPy is not installed for this Python") from error
+        sparse, self.version = scipy_part("sparse")
         if both:
             raise Unable("only its forward product is compared, as in the paper")
         p = self.problem = problem
@@ -29,7 +25,6 @@ class Csr(Rival):
         count = p.N * per_row
         if count > MOST:
             raise Unable(f"{count:,} entries are more than {MOST:,}")
-        self.version = scipy.__version__
         rng = np.random.default_rng(5)
         drawn = [rng.choice(p.K, per_row, replace=False, shuffle=False) for _ in range(p.N)]
         columns = np.sort(np.array(drawn, np.int32), axis=1)

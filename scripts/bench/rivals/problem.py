@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,15 @@ class Problem:
 
 class Unable(Exception):
     """The rival cannot compute this problem, or is not installed; the text says why."""
+
+
+def scipy_part(name: str) -> tuple[ModuleType, str]:
+    """Return a part of SciPy, such as scipy.fft, and SciPy's version; Unable without SciPy."""
+    try:
+        part = importlib.import_module(f"scipy.{name}")
+        return part, importlib.import_module("scipy").__version__
+    except ImportError as error:
+        raise Unable("SciPy is not installed for this Python") from error
 
 
 class Rival:

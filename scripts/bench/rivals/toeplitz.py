@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.bench.rivals.problem import Problem, Rival, Unable
+from scripts.bench.rivals.problem import Problem, Rival, Unable, scipy_part
 
 # A pass of higher rank is many times slower than the dense product.
 MOST_RANK = 16
@@ -21,11 +21,7 @@ class Toeplitz(Rival):
     library = "SciPy"
 
     def __init__(self, problem: Problem, both: bool) -> None:
-        try:
-            import scipy
-            from scipy import fft
-        except ImportError as error:
-            raise Unable("SciPy is not installed for this Python") from error
+        fft, self.version = scipy_part("fft")
         p = self.problem = problem
         if p.N != p.K:
             raise Unable("only square matrices are defined")
@@ -35,7 +31,6 @@ class Toeplitz(Rival):
         if rest or not 1 <= rank <= MOST_RANK:
             raise Unable(f"the rank {p.K / (2 * p.b):g} is not one of 1 ... {MOST_RANK}")
         self.fft = fft
-        self.version = scipy.__version__
         n = p.K
         self.x = p.random(p.M, n, seed=1)
         self.g, self.h = p.random(rank, n, seed=2), p.random(rank, n, seed=4)
