@@ -19,7 +19,9 @@ COLUMN = "left_ip3/weight"
 
 @pytest.fixture(scope="module")
 def problem(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    solver = tiny.write_problem(tmp_path_factory.mktemp("pruned"), max_iter=MAX_ITER)
+    # Wide enough for a second to be a part of the phase: progress is told once a second.
+    folder = tmp_path_factory.mktemp("pruned")
+    solver = tiny.write_problem(folder, max_iter=MAX_ITER, hidden=8192)
     net = solver.with_name("net.prototxt")
     prune = f"prune {{ blocks: {BLOCKS} start: {START} iters: {ITERS} alpha: 1e-3 }}"
     layer = 'bottom: "ip2" top: "ip3"'
