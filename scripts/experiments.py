@@ -37,22 +37,35 @@ TEXT_CIFAR10: tuple[tuple[str, str], ...] = (
 # The two other readings of the paper's 9,000 iterations (cuda_convnet_solver.prototxt), one seed.
 SCHEDULES_CIFAR10: tuple[str, ...] = ("bdip,stepvalue=8000", "bdip,lr_policy=fixed")
 
-# Which settings of IP-BDIP the recipe should have, tried on a part of the training set: alpha; more
-# dense or more pruning iterations; a cut without a penalty; training for twice as long.
-SEARCH_CONFIG = "(100,10)-BD_4"
-SEARCH_METHODS: tuple[str, ...] = (
-    "bdip",
-    "ip_bdip",
-    "ip_bdip,alpha=6e-4",
-    "ip_bdip,alpha=5.4e-3",
-    "ip_bdip,alpha=1.8e-2",
-    "ip_bdip,start=1000",
-    "ip_bdip,start=5000",
-    "ip_bdip,iters=3000",
-    "ip_bdip,alpha=6e-4,iters=4000,start=1000",
-    "ip_bdip,alpha=0,iters=1",
-    "bdip,max_iter=20000",
-    "ip_bdip,max_iter=20000,start=10000",
+# Which settings of IP-BDIP the recipes should have, tried on a part of the training set: alpha; on
+# MNIST also more dense or more pruning iterations, a cut without a penalty, and training for twice
+# as long. (net, data set, config, methods)
+SEARCHES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
+    (
+        "lenet",
+        "mnist-validation",
+        "(100,10)-BD_4",
+        (
+            "bdip",
+            "ip_bdip",
+            "ip_bdip,alpha=6e-4",
+            "ip_bdip,alpha=5.4e-3",
+            "ip_bdip,alpha=1.8e-2",
+            "ip_bdip,start=1000",
+            "ip_bdip,start=5000",
+            "ip_bdip,iters=3000",
+            "ip_bdip,alpha=6e-4,iters=4000,start=1000",
+            "ip_bdip,alpha=0,iters=1",
+            "bdip,max_iter=20000",
+            "ip_bdip,max_iter=20000,start=10000",
+        ),
+    ),
+    (
+        "cuda_convnet",
+        "cifar10-validation",
+        "(64,2)-BD_5",
+        ("bdip", "ip_bdip", "ip_bdip,alpha=1e-2", "ip_bdip,alpha=1e-1"),
+    ),
 )
 
 # What `make reproduce` runs, and what ONLY=... chooses from: also what is not the paper's.
@@ -106,9 +119,10 @@ def reproduce(seeds: int, parts: Sequence[str] = PARTS) -> list[RunSpec]:
         specs += section5_runs.cifar10(seeds)
     if "search" in parts:
         specs += [
-            RunSpec("lenet", "mnist-validation", SEARCH_CONFIG, method, seed)
+            RunSpec(net, dataset, config, method, seed)
             for seed in range(1, seeds + 1)
-            for method in SEARCH_METHODS
+            for net, dataset, config, methods in SEARCHES
+            for method in methods
         ]
     return list(dict.fromkeys(specs))
 
