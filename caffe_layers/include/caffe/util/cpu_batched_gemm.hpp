@@ -14,11 +14,12 @@ namespace caffe {
  *
  * Large matrices go to the library for large matrices, one by one. Smaller ones
  * go to kernels that libxsmm compiles for just these dimensions and this
- * processor, and square ones of 4 x 4 and below to TinyBlocks, many at a time
- * in a vector register. Which it is depends on the dimensions alone: the same
- * product has the same bits whenever it is computed on the same machine.
+ * processor, those with few outputs (or few inputs) to DotBlocks, and square
+ * ones of 4 x 4 and below to TinyBlocks, many at a time in a vector register.
+ * Which it is depends on the dimensions alone: the same product has the same
+ * bits whenever it is computed on the same machine.
  *
- * Without libxsmm (USE_LIBXSMM) BLAS computes all but the tiny ones.
+ * Without libxsmm (USE_LIBXSMM) BLAS computes what libxsmm would.
  */
 template <typename Dtype>
 class CpuBatchedGemm {
@@ -32,14 +33,16 @@ class CpuBatchedGemm {
   void Run(const Dtype* A, const Dtype* B, Dtype* C, const Dtype* bias = NULL);
 
  private:
-  enum Way { BLAS, KERNELS, TINY };
+  enum Way { BLAS, KERNELS, TINY, DOTS };
   typedef void (*Function)();  // libxsmm's types stay out of headers
 
   Way Choose() const;
+  bool FewRows() const;
   int Tile() const;
   void FindKernels();
   void RunBlas(const Dtype* A, const Dtype* B, Dtype* C, const Dtype* bias);
   void RunKernels(const Dtype* A, const Dtype* B, Dtype* C, const Dtype* bias);
+  void RunDots(const Dtype* A, const Dtype* B, Dtype* C, const Dtype* bias);
   void RunTiny(const Dtype* A, const Dtype* B, Dtype* C, const Dtype* bias);
   void Turn(const Dtype* a, Dtype* turned) const;
 

@@ -13,6 +13,7 @@
 #include "caffe/layers/block_inner_product_layer.hpp"
 #include "caffe/layers/inner_product_layer.hpp"
 #include "caffe/sgd_solvers.hpp"
+#include "caffe/util/dot_blocks.hpp"
 #include "caffe/util/io.hpp"
 
 #include "caffe/test/test_caffe_main.hpp"
@@ -71,6 +72,14 @@ static const BlockShape kShapes[] = {
     {{5, 1, 280}, 1, 140, 2, true},     // matrices turned round in parts
     {{9, 1, 280}, 1, 140, 2, true},
     {{3, 1, 400}, 1, 300, 2, true},     // large ones
+    {{64, 1, 500}, 1, 10, 5, true},     // few outputs: LeNet-5's and
+    {{100, 64, 16}, 1, 64, 16, true},   // cuda-convnet's own
+    {{100, 64, 16}, 1, 64, 32, false},
+    {{37, 1, 122}, 1, 10, 2, true},     // odd ones, and few rows
+    {{13, 1, 102}, 1, 6, 2, false},
+    {{1, 1, 111}, 1, 21, 3, true},
+    {{64, 1, 12}, 1, 260, 2, true},     // few inputs
+    {{71, 1, 9}, 1, 303, 3, false},
 };
 static const int kNumShapes = sizeof(kShapes) / sizeof(kShapes[0]);
 
@@ -272,6 +281,115 @@ TYPED_TEST(BlockInnerProductLayerTest, TestReshape) {
     this->FillBottom(shape);
     layer.Reshape(this->bottom_vec_, this->top_vec_);
     this->CheckAgainstDefinition(shape, &layer, order);
+  }
+}
+
+// Dot products against the definition, with every vector that this processor
+// has: column-major A_i of m x k (or k x m), B_i of k x n, C_i of m x n, and
+// what lies between the matrices of C stays as it is.
+template <typename Dtype>
+class DotBlocksTest : public ::testing::Test {
+ protected:
+  void Numbers(int count, vector<Dtype>* numbers) {
+    numbers->resize(count);
+    caffe_rng_gaussian<Dtype>(count, 0, 1, &(*numbers)[0]);
+  }
+
+  void Check(int m, int n, int k, bool trans_a, Dtype beta, bool with_bias,
+      int vector_bytes) {
+    ostringstream what;
+    what << "m " << m << ", n " << n << ", k " << k << ", trans_a " << trans_a
+        << ", beta " << beta << ", bias " << with_bias << ", vectors of "
+        << vector_bytes;
+    const int order[] = {2, 0, 1};
+    const int blocks = 3;
+    BatchedGemm g;
+    g.trans_a = trans_a ? CblasTrans : CblasNoTrans;
+    g.m = m;
+    g.n = n;
+    g.k = k;
+    g.batch = blocks;
+    g.a = BatchedGemm::Operand(trans_a ? k : m, m * k);
+    g.b = BatchedGemm::Operand(blocks * k + 1, k, order);
+    g.c = BatchedGemm::Operand(blocks * m + 2, m);
+    vector<Dtype> a, b, c, bias, scratch;
+    Numbers(blocks * m * k, &a);
+    Numbers(n * g.b.ld, &b);
+    Numbers(n * g.c.ld, &c);
+    Numbers(blocks * m, &bias);
+    const vector<Dtype> before = c;
+    DotBlocks<Dtype>(g, &a[0], &b[0], beta, &c[0],
+        with_bias ? &bias[0] : NULL, &scratch, vector_bytes);
+    const Dtype tolerance = sizeof(Dtype) == 4 ? 1e-5 : 1e-13;
+    for (int column = 0; column < n; ++column) {
+      for (int row = 0; row < g.c.ld; ++row) {
+        const int at = column * g.c.ld + row;
+        if (row >= blocks * m) {
+          ASSERT_EQ(before[at], c[at]) << what.str();
+          continue;
+        }
+        const int i = row / m, r = row % m;
+        double sum = with_bias ? bias[row] : beta * before[at];
+        double size = std::fabs(sum);
+        for (int l = 0; l < k; ++l) {
+          const double term = static_cast<double>(
+              a[i * m * k + (trans_a ? r * k + l : l * m + r)]) *
+              b[column * g.b.ld + order[i] * k + l];
+          sum += term;
+          size += std::fabs(term);
+        }
+        ASSERT_NEAR(sum, c[at], tolerance * size) << what.str() << ", row "
+            << row << ", column " << column;
+      }
+    }
+  }
+};
+
+TYPED_TEST_CASE(DotBlocksTest, TestDtypes);
+
+TYPED_TEST(DotBlocksTest, TestDefinition) {
+  Caffe::set_random_seed(1701);
+  const int ms[] = {1, 2, 3, 4, 5, 7, 10};
+  const int ns[] = {1, 2, 3, 5, 8, 15, 16, 31, 33, 64, 100};
+  const int ks[] = {16, 17, 31, 32, 50, 103};
+  for (int bytes = 16; bytes <= WidestVector(); bytes *= 2) {
+    for (int m : ms) {
+      for (int n : ns) {
+        for (int k : ks) {
+          for (int way = 0; way < 6; ++way) {
+            this->Check(m, n, k, way % 2, way / 2 > 0, way / 2 > 1, bytes);
+          }
+        }
+      }
+    }
+  }
+}
+
+// The bits of an entry do not depend on what is computed beside it.
+TYPED_TEST(DotBlocksTest, TestSameBitsInAnyTile) {
+  const int m = 7, n = 45, k = 53;
+  vector<TypeParam> a, b, all(m * n), one(1), scratch;
+  Caffe::set_random_seed(1701);
+  this->Numbers(m * k, &a);
+  this->Numbers(n * k, &b);
+  for (int bytes = 16; bytes <= WidestVector(); bytes *= 2) {
+    BatchedGemm g;
+    g.trans_a = CblasTrans;
+    g.m = m;
+    g.n = n;
+    g.k = k;
+    g.batch = 1;
+    g.a = g.b = BatchedGemm::Operand(k, 0);
+    g.c = BatchedGemm::Operand(m, 0);
+    DotBlocks<TypeParam>(g, &a[0], &b[0], 0, &all[0], NULL, &scratch, bytes);
+    g.m = g.n = 1;
+    for (int column = 0; column < n; ++column) {
+      for (int row = 0; row < m; ++row) {
+        DotBlocks<TypeParam>(g, &a[row * k], &b[column * k], 0, &one[0], NULL,
+            &scratch, bytes);
+        EXPECT_EQ(one[0], all[column * m + row]) << row << ", " << column;
+      }
+    }
   }
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "caffe/util/cpu_batched_gemm.hpp"
+#include "caffe/util/dot_blocks.hpp"
 #include "caffe/util/tiny_blocks.hpp"
 
 namespace caffe {
@@ -101,6 +102,7 @@ template <typename Dtype>
 typename CpuBatchedGemm<Dtype>::Way CpuBatchedGemm<Dtype>::Choose() const {
   if (gemm_.batch == 1) { return BLAS; }
   if (IsTiny(gemm_)) { return TINY; }
+  if (FewRows()) { return DOTS; }
 #ifdef USE_LIBXSMM
   if (gemm_.trans_a == CblasTrans && gemm_.trans_b == CblasTrans) {
     return BLAS;  // none of the layer's products
@@ -118,6 +120,24 @@ typename CpuBatchedGemm<Dtype>::Way CpuBatchedGemm<Dtype>::Choose() const {
 #endif
 }
 
+// Whether a vector for the rows of A would be too empty. Both sides count what
+// was measured: a dot product costs what three vectors more of terms would, the
+// other kernels a vector for each term, and one of the two A turned round.
+template <typename Dtype>
+bool CpuBatchedGemm<Dtype>::FewRows() const {
+  const int lanes = 64 / sizeof(Dtype);
+  const int64_t m = gemm_.m, n = gemm_.n, k = gemm_.k;
+  if (gemm_.trans_b == CblasTrans || m > lanes || k < lanes) { return false; }
+  // Where the library for large matrices is the better one.
+  if (m * k > (n < 8 ? 64 * 64 : 128 * 128) && (n < 8 || m > 8)) {
+    return false;
+  }
+  const bool by_rows = gemm_.trans_a == CblasTrans;
+  const int64_t dots = m * (k + 3 * lanes) * (n + (by_rows ? 0 : 32));
+  const int64_t others = (lanes == 16 ? 20 : 5) * k * (n + (by_rows ? 5 : 0));
+  return dots <= others;
+}
+
 // Rows of a batch whose distance is a multiple of 1 KB meet in few places of
 // the first cache: then all products take some rows, which stay there, before
 // they take the next ones. With larger matrices the rows are not worth the
@@ -130,6 +150,13 @@ int CpuBatchedGemm<Dtype>::Tile() const {
   const int period = 1024 / sizeof(Dtype);
   if (gemm_.batch == 1 || (x.ld % period != 0 && y.ld % period != 0)) {
     return length_;
+  }
+  // Sums over the batch, which a tile has to take up again, gain only where
+  // blocks share lines, or beyond the second cache.
+  if (gemm_.trans_b == CblasTrans) {
+    const int64_t numbers = static_cast<int64_t>(length_) * (x.ld + y.ld);
+    const bool share = gemm_.m < 64 / sizeof(Dtype);
+    if (!share && numbers * sizeof(Dtype) <= (1 << 20)) { return length_; }
   }
   const int weights = gemm_.trans_b == CblasTrans ? gemm_.m * gemm_.n :
       gemm_.m * gemm_.k;
@@ -181,6 +208,7 @@ void CpuBatchedGemm<Dtype>::Run(const Dtype* A, const Dtype* B, Dtype* C,
   switch (way_) {
   case BLAS: RunBlas(A, B, C, bias); break;
   case KERNELS: RunKernels(A, B, C, bias); break;
+  case DOTS: RunDots(A, B, C, bias); break;
   case TINY: RunTiny(A, B, C, bias); break;
   }
 }
@@ -208,6 +236,12 @@ template <typename Dtype>
 void CpuBatchedGemm<Dtype>::RunTiny(const Dtype* A, const Dtype* B, Dtype* C,
     const Dtype* bias) {
   TinyBlocks(gemm_, A, B, beta_, C, bias, &turned_);
+}
+
+template <typename Dtype>
+void CpuBatchedGemm<Dtype>::RunDots(const Dtype* A, const Dtype* B, Dtype* C,
+    const Dtype* bias) {
+  DotBlocks(gemm_, A, B, beta_, C, bias, &turned_);
 }
 
 template <typename Dtype>
