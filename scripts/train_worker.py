@@ -19,6 +19,7 @@ import signal
 import sys
 import time
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -357,9 +358,11 @@ def blas_name() -> str:
 
 def onednn_name() -> str | None:
     """Version and vector instructions of the oneDNN that this Caffe is linked with, if it is."""
-    try:
-        library = ctypes.CDLL("libdnnl.so.2", os.RTLD_NOW | os.RTLD_NOLOAD)
-    except OSError:
+    for name in ("libdnnl.so.2", "libdnnl.so.3"):
+        with suppress(OSError):
+            library = ctypes.CDLL(name, os.RTLD_NOW | os.RTLD_NOLOAD)
+            break
+    else:
         return None
 
     class Version(ctypes.Structure):

@@ -29,8 +29,12 @@ class Matmul {
       : stream_(stream) {
     const auto f32 = dnnl::memory::data_type::f32;
     const dnnl::memory::desc ad(a, f32, a_strides), bd(b, f32, b_strides), cd(c, f32, c_strides);
-    const dnnl::matmul::desc description(ad, bd, cd);
-    primitive_ = dnnl::matmul(dnnl::matmul::primitive_desc(description, engine));
+#if DNNL_VERSION_MAJOR >= 3
+    const dnnl::matmul::primitive_desc description(engine, ad, bd, cd);
+#else
+    const dnnl::matmul::primitive_desc description(dnnl::matmul::desc(ad, bd, cd), engine);
+#endif
+    primitive_ = dnnl::matmul(description);
     arguments_ = {{DNNL_ARG_SRC, dnnl::memory(ad, engine, A)},
                   {DNNL_ARG_WEIGHTS, dnnl::memory(bd, engine, B)},
                   {DNNL_ARG_DST, dnnl::memory(cd, engine, C)}};

@@ -18,6 +18,30 @@ namespace caffe {
 
 using dnnl::memory;
 
+// A primitive's description, of a backward one with the forward one's as hint:
+// oneDNN 2 makes it in two steps, oneDNN 3 in one.
+template <typename Primitive, typename... Arguments>
+static typename Primitive::primitive_desc ForwardDescription(
+    const dnnl::engine& engine, const Arguments&... arguments) {
+#if DNNL_VERSION_MAJOR >= 3
+  return typename Primitive::primitive_desc(engine, arguments...);
+#else
+  return typename Primitive::primitive_desc(
+      typename Primitive::desc(arguments...), engine);
+#endif
+}
+template <typename Primitive, typename... Arguments>
+static typename Primitive::primitive_desc BackwardDescription(
+    const dnnl::convolution_forward::primitive_desc& hint,
+    const dnnl::engine& engine, const Arguments&... arguments) {
+#if DNNL_VERSION_MAJOR >= 3
+  return typename Primitive::primitive_desc(engine, arguments..., hint);
+#else
+  return typename Primitive::primitive_desc(
+      typename Primitive::desc(arguments...), engine, hint);
+#endif
+}
+
 // While it lives oneDNN has one thread, unless OMP_NUM_THREADS says how many.
 // OpenMP's own default, one for each core, changes the bits of sums from machine
 // to machine and is many times slower where the cores have other work to do.
@@ -120,8 +144,8 @@ class OneDNNConvolution {
   }
   // In the order that oneDNN likes: with Caffe's own, a step of cuda-convnet
   // takes 1.7 times as long, for all the copying that it saves.
-  static memory::desc Any(const memory::desc& plain) {
-    return memory::desc(plain.dims(), memory::data_type::f32,
+  static memory::desc Any(const memory::dims& dims) {
+    return memory::desc(dims, memory::data_type::f32,
         memory::format_tag::any);
   }
   // Of an absent bias an empty one.
@@ -152,11 +176,10 @@ OneDNNConvolution::OneDNNConvolution(const ConvolutionShape& shape)
 
 dnnl::convolution_forward::primitive_desc OneDNNConvolution::ForwardDesc()
     const {
-  return dnnl::convolution_forward::primitive_desc(
-      dnnl::convolution_forward::desc(dnnl::prop_kind::forward_training,
-          dnnl::algorithm::convolution_direct, Any(bottom_),
-          Any(weights_), BiasDesc(shape_.bias), Any(top_), shape_.stride,
-          shape_.dilation, shape_.pad, shape_.pad), engine_);
+  return ForwardDescription<dnnl::convolution_forward>(engine_,
+      dnnl::prop_kind::forward_training, dnnl::algorithm::convolution_direct,
+      Any(shape_.bottom), Any(shape_.weights), BiasDesc(shape_.bias),
+      Any(shape_.top), shape_.stride, shape_.dilation, shape_.pad, shape_.pad);
 }
 
 void OneDNNConvolution::Forward(const float* bottom, const float* weights,
@@ -182,11 +205,11 @@ void OneDNNConvolution::Forward(const float* bottom, const float* weights,
 void OneDNNConvolution::BackwardData(const float* top_diff,
     const float* weights, float* bottom_diff) {
   if (!backwards_data_) {
-    const dnnl::convolution_backward_data::primitive_desc desc(
-        dnnl::convolution_backward_data::desc(
-            dnnl::algorithm::convolution_direct, Any(bottom_),
-            Any(weights_), Any(top_), shape_.stride, shape_.dilation,
-            shape_.pad, shape_.pad), engine_, ForwardDesc());
+    const dnnl::convolution_backward_data::primitive_desc desc =
+        BackwardDescription<dnnl::convolution_backward_data>(ForwardDesc(),
+            engine_, dnnl::algorithm::convolution_direct, Any(shape_.bottom),
+            Any(shape_.weights), Any(shape_.top), shape_.stride,
+            shape_.dilation, shape_.pad, shape_.pad);
     backwards_data_.reset(new BackwardsData());
     backwards_data_->primitive = dnnl::convolution_backward_data(desc);
     backwards_data_->top_diff = Argument(top_, desc.diff_dst_desc());
@@ -206,11 +229,11 @@ void OneDNNConvolution::BackwardWeights(const float* bottom,
   const bool with_bias = bias_diff != NULL;
   shared_ptr<BackwardsWeights>& made = backwards_weights_[with_bias];
   if (!made) {
-    const dnnl::convolution_backward_weights::primitive_desc desc(
-        dnnl::convolution_backward_weights::desc(
-            dnnl::algorithm::convolution_direct, Any(bottom_),
-            Any(weights_), BiasDesc(with_bias), Any(top_), shape_.stride,
-            shape_.dilation, shape_.pad, shape_.pad), engine_, ForwardDesc());
+    const dnnl::convolution_backward_weights::primitive_desc desc =
+        BackwardDescription<dnnl::convolution_backward_weights>(ForwardDesc(),
+            engine_, dnnl::algorithm::convolution_direct, Any(shape_.bottom),
+            Any(shape_.weights), BiasDesc(with_bias), Any(shape_.top),
+            shape_.stride, shape_.dilation, shape_.pad, shape_.pad);
     made.reset(new BackwardsWeights());
     made->primitive = dnnl::convolution_backward_weights(desc);
     made->bottom = Argument(bottom_, desc.src_desc());
