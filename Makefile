@@ -21,10 +21,11 @@ CUDA    ?= $(if $(filter gpu%,$(DEVICE)),1)#: 1 builds Caffe with CUDA (DEVICE=g
 CUDA_HOST ?=#: 1 builds Caffe's GPU code on a CPU double of CUDA (tests/cuda_host)
 CUDA_ARCH ?=#: GPU architectures, as 80;90 (default: the card here, else 75)
 BENCH   ?=#: full times everything (make bench)
+THREADS ?= 1#: threads of what is timed (make bench)
 CAFFE_TARBALL ?=#: an archive of Caffe's source (default: downloaded)
 CAFFE_SRC ?=#: a Caffe tree of your own (make overlay)
 # Recipes take settings from the environment, as "$$NAME": no character in them means anything to the shell.
-export DEVICE SEEDS ONLY JOBS PROFILE NET DATASET CONFIG METHOD SEED SOLVER DATASETS IMPORT NAME MIRROR CUDA_ARCH CAFFE_TARBALL CAFFE_SRC
+export DEVICE SEEDS ONLY JOBS PROFILE NET DATASET CONFIG METHOD SEED THREADS SOLVER DATASETS IMPORT NAME MIRROR CUDA_ARCH CAFFE_TARBALL CAFFE_SRC
 
 # What one checkout compiled, another finds in the cache.
 export CCACHE_BASEDIR := $(CURDIR)
@@ -97,7 +98,7 @@ report: ## report/index.html from the results that are there
 bench: ## how fast block layers are on this machine, beside other libraries: about ten minutes
 	@scripts/build/build_caffe.sh cpu
 	@scripts/build/build_bench.sh
-	@$(python) -m scripts.bench $(if $(filter full,$(BENCH)),--full)
+	@$(python) -m scripts.bench --threads "$$THREADS" $(if $(filter full,$(BENCH)),--full)
 
 test: data ## C++ tests of what we add and touch, GPU code on the CPU double, then pytest
 	@scripts/build/build_caffe.sh $(flavour) test.testbin

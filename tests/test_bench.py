@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from analysis.errors import AnalysisError
 from analysis.figures import figure01, figure02, figure03
 from analysis.results import load
 from scripts.bench import measure
+from scripts.bench.__main__ import LARGEST_ERROR, Bench, thread_count
 from scripts.bench.cases import LAYERS, Case, chosen, powers
 from scripts.bench.rivals import acdc
 from scripts.bench.rivals.acdc import Acdc
@@ -24,6 +27,8 @@ from scripts.bench.rivals.problem import Problem, Rival, Unable
 from scripts.bench.rivals.toeplitz import Toeplitz
 from scripts.bench.rivals.worker import Worker
 from scripts.bench.table import limit_seconds
+from scripts.errors import UserError
+from scripts.paths import ROOT
 
 DEVICE = {"device": "Test", "isa": "none", "threads": "1", "time": "2026-01-01T00:00:00Z"}
 
@@ -91,25 +96,35 @@ def test_flops_and_bytes() -> None:
     assert Case("square", 10, 6, 8, 2, "all").flops == 3 * case.flops
 
 
-def test_rounds_go_on_until_the_spread_is_small() -> None:
-    noisy = iter([1.0, 2.0] * 50)
+def rounds(seconds: dict[str, float | Iterator[float]], **settings: float):
+    """Samples of methods that take so long, and the order in which they were asked."""
     order: list[str] = []
 
-    def timer(name: str, seconds: float | None):
+    def timer(name: str, value: float | Iterator[float]):
         def time(_: float) -> dict[str, float]:
             order.append(name)
-            return {"seconds": next(noisy) if seconds is None else seconds, "calls": 1}
+            return {"seconds": value if isinstance(value, float) else next(value), "calls": 1}
 
         return time
 
-    found = measure.interleaved(
-        {"dense": timer("dense", None), "layer": timer("layer", 0.5), "slow": timer("slow", 99.0)}
-    )
-    assert order[:6] == ["dense", "layer", "slow"] * 2
+    timers = {name: timer(name, value) for name, value in seconds.items()}
+    return measure.interleaved(timers, **settings), order
+
+
+def test_rounds_go_on_until_the_spread_is_small() -> None:
+    noisy = iter([0.01, 0.02] * 50)
+    found, order = rounds({"dense": noisy, "layer": 0.005, "dense_slow": 0.03, "slow": 0.99},
+                          budget=99)  # fmt: skip
+    assert order[:8] == ["dense", "layer", "dense_slow", "slow"] * 2
     assert len(found["dense"].seconds) == measure.MOST
     assert len(found["layer"].seconds) == measure.FEWEST
-    assert len(found["slow"].seconds) == 3
-    assert found["layer"].median == 0.5
+    assert len(found["dense_slow"].seconds) == len(found["slow"].seconds) == measure.FEW
+    assert found["layer"].median == 0.005
+
+
+def test_a_long_case_ends_after_few_rounds() -> None:
+    found, _ = rounds({"dense": iter([1.0, 2.0] * 9), "layer": 0.5}, budget=4)
+    assert {len(own.seconds) for own in found.values()} == {measure.FEW}
 
 
 def test_the_limit_is_the_slower_of_arithmetic_and_memory() -> None:
@@ -122,6 +137,35 @@ def test_the_limit_is_the_slower_of_arithmetic_and_memory() -> None:
     assert limit_seconds(row, machine) == 2
     assert limit_seconds({**row, "working_set": 11}, machine) == 4
     assert limit_seconds({**row, "working_set": 999}, machine) == 4
+    both = [{**one, "cores": "2", "value": 2 * int(one["value"])} for one in machine]
+    assert limit_seconds({**row, "threads": 2}, [*machine, *both]) == 1
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    subprocess.run(["scripts/build/build_bench.sh"], cwd=ROOT, check=True)
+    made = Bench(1, budget=0)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("product", ["forward", "all"])
+def test_every_method_is_right_and_timed(bench: Bench, product: str) -> None:
+    """On a tiny problem; Bench.case refuses a wrong result."""
+    rows = bench.case(Case("square", 5, 16, 16, 4, product))
+    found = {row["method"]: row for row in rows}
+    assert {"dense", "layer", "product", "cblas_loop", "acdc"} <= set(found)
+    for row in rows:
+        assert float(row["error"]) < LARGEST_ERROR
+        assert 0 < float(row["median_s"]) < 1
+        assert row["threads"] == 1
+
+
+def test_threads_are_a_number_of_processors() -> None:
+    assert thread_count("1") == 1
+    for wrong in ("0", "two", "99999"):
+        with pytest.raises(UserError, match=f"THREADS is {wrong}"):
+            thread_count(wrong)
 
 
 # ---- figures ------------------------------------------------------------------------------------

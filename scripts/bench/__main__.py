@@ -1,10 +1,12 @@
 """`make bench`: times, writes results/bench/<device>/*.csv, and shows a table.
 
-    python -m scripts.bench [--full] [--out FOLDER]
+    python -m scripts.bench [--full] [--threads N] [--out FOLDER]
 
-Four files: times.csv (every method and case), machine.csv (what a core can do at most), updates.csv
-(T(Prune) of Eq. 2 and the plain update) and nets.csv (iterations of whole nets). What is measured
-is processor time of one thread, which other programs lengthen little; `load` is what ran beside.
+Five files: times.csv (every method and case), machine.csv (what one core, and all, can do at most),
+updates.csv (T(Prune) of Eq. 2 and the plain update), nets.csv (iterations of whole nets) and
+engines.csv (training with stock Caffe's convolution, with oneDNN's, and PyTorch). What is measured
+with one thread is its processor time, which other programs lengthen little, and with more the time
+of day; `load` is what ran beside.
 """
 
 from __future__ import annotations
@@ -14,12 +16,13 @@ import io
 import os
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from scripts.bench import measure, nets, workers
-from scripts.bench.cases import NETS, Case, chosen
+from scripts.bench import conv_step, measure, nets, workers
+from scripts.bench.cases import LAYERS, NETS, Case, chosen
 from scripts.bench.table import show
 from scripts.errors import ArgumentParser, UserError, run_main
 from scripts.files import write_text
@@ -27,7 +30,10 @@ from scripts.paths import RESULTS, ROOT
 
 # Rounding of sums in single precision, whatever their order; relative to the sum of absolutes.
 LARGEST_ERROR = 2e-5
-THREADS = 1
+PARTS = ("engines", "nets", "updates", "square", *LAYERS)
+# Seconds of a case with --full after which few samples of each method are enough.
+LONG_BUDGET = 20
+ENGINE_ROUNDS = 9
 PRUNED = (256, 512, 1024, 2048, 4096, 8192)
 # Methods that the second process has: OpenBLAS with the kernels that it chooses itself.
 OWN_CHOICE = {"dense": "dense_own_choice", "cblas_loop": "cblas_loop_own_choice"}
@@ -67,16 +73,17 @@ def csv_text(rows: Sequence[dict]) -> str:
 class Bench:
     """The processes, and what all rows have in common."""
 
-    def __init__(self) -> None:
-        self.native = workers.native(THREADS)
-        self.own_choice = workers.native(THREADS, core="")
-        self.python = workers.python(("csr", "acdc", "toeplitz"), THREADS)
+    def __init__(self, threads: int, budget: float) -> None:
+        self.threads, self.budget = threads, budget
+        self.native = workers.native(threads)
+        self.own_choice = workers.native(threads, core="")
+        self.python = workers.python(("csr", "acdc", "toeplitz"), threads)
         self.all = [self.native, self.own_choice, self.python]
         torch = workers.torch_interpreter()
         if torch is None:
             print("No PyTorch here: torch.bmm is left out (BENCH_TORCH names a Python that has it)")
         else:
-            self.torch = workers.python(("torch_bmm",), THREADS, torch)
+            self.torch = workers.python(("torch_bmm",), threads, torch)
             self.all.append(self.torch)
         described = [worker.ask("describe") for worker in self.all]
         self.libraries = {}
@@ -92,7 +99,7 @@ class Bench:
         self.common = {
             "device": cpuinfo("model name") or os.uname().machine,
             "isa": described[0]["isa"],
-            "threads": THREADS,
+            "threads": threads,
             "commit": commit(),
         }
         self.can_empty_cache = all(told["can_empty_cache"] for told in described)
@@ -128,7 +135,7 @@ class Bench:
                 timers[name] = lambda seconds, w=worker, m=method: w.ask(
                     "time", m, case.state, seconds
                 )
-        found = measure.interleaved(timers)
+        found = measure.interleaved(timers, budget=self.budget)
         rows = []
         for name, samples in found.items():
             low, high = samples.quartiles
@@ -144,21 +151,16 @@ class Bench:
         return rows
 
     def machine(self) -> list[dict]:
-        """Peak arithmetic, and bandwidth by working set."""
-        told = self.native.ask("machine")
-        rows = [
-            {
-                "what": "peak",
-                "working_set": 0,
-                "value": f"{told['peak_flops']:.4e}",
-                "unit": "flop/s",
-            }
-        ]
-        rows += [
-            {"what": "bandwidth", "working_set": size, "value": f"{value:.4e}", "unit": "byte/s"}
-            for size, value in told["bandwidth"].items()
-        ]
-        return [{**row, **self.stamp()} for row in rows]
+        """Peak arithmetic, and bandwidth by working set: of one core, of all, and of `threads`."""
+        rows = []
+        for cores in sorted({1, self.threads, os.cpu_count() or 1}):
+            told = self.native.ask("machine", cores)
+            measured = [("peak", 0, told["peak_flops"], "flop/s")]
+            measured += [("bandwidth", s, v, "byte/s") for s, v in told["bandwidth"].items()]
+            for what, size, value, unit in measured:
+                row = {"what": what, "cores": cores, "working_set": size, "value": f"{value:.4e}"}
+                rows.append({**row, "unit": unit, **self.stamp()})
+        return rows
 
     def updates(self) -> Iterable[dict]:
         """A solver's update of n x n weights, plain and while it prunes."""
@@ -195,6 +197,14 @@ class Bench:
             }  # fmt: skip
 
 
+def thread_count(told: str) -> int:
+    """UserError where it is no number from 1 to the number of processors."""
+    most = os.cpu_count() or 1
+    if not told.isdecimal() or not 1 <= int(told) <= most:
+        raise UserError(f"THREADS is {told}: it has to be a number from 1 to {most}")
+    return int(told)
+
+
 def slug(name: str) -> str:
     """A device's name as a folder's."""
     return re.sub(r"[^a-z0-9]+", "-", re.sub(r"\((r|tm)\)", "", name.lower())).strip("-")
@@ -204,42 +214,50 @@ def main() -> None:
     parser = ArgumentParser(prog="make bench", description=__doc__.splitlines()[0])
     parser.add_argument("--full", action="store_true", help="every batch size, cold caches too")
     parser.add_argument("--out", type=Path, help="folder for the CSV files")
-    parser.add_argument("--only", default="", help="square,lenet,cuda_convnet,mlp980,nets,updates")
+    parser.add_argument("--only", default="", help=",".join(PARTS))
+    parser.add_argument("--threads", default="1", help="of every process that is timed")
     arguments = parser.parse_args()
-    bench = Bench()
-    out = arguments.out or RESULTS / "bench" / slug(bench.common["device"])
+    threads = thread_count(arguments.threads)
+    bench = Bench(threads, LONG_BUDGET if arguments.full else measure.BUDGET)
+    device = bench.common["device"] + (f" {threads} threads" if threads > 1 else "")
+    out = arguments.out or RESULTS / "bench" / slug(device)
     out.mkdir(parents=True, exist_ok=True)
-    wanted = arguments.only.split(",") if arguments.only else []
+    wanted = arguments.only.split(",") if arguments.only else PARTS
     scratch = ROOT / "build" / "bench" / "nets"
     scratch.mkdir(parents=True, exist_ok=True)
     load = f"{os.getloadavg()[0]:.1f}"
-    print(f"{bench.common['device']} ({bench.common['isa']}), {THREADS} thread, load {load}")
-    start = time.monotonic()
+    named = f"{threads} thread{'s' if threads > 1 else ''}"
+    print(f"{bench.common['device']} ({bench.common['isa']}), {named}, load {load}")
+    begin = time.monotonic()
     machine = bench.machine()
     write_text(out / "machine.csv", csv_text(machine))
-    if not wanted or "nets" in wanted:
+    if "engines" in wanted and threads == 1:
+        steps = conv_step.measure(ENGINE_ROUNDS)
+        write_text(out / "engines.csv", csv_text([{**row, **bench.stamp()} for row in steps]))
+    if "nets" in wanted:
         write_text(out / "nets.csv", csv_text(list(bench.nets(scratch))))
-    if not wanted or "updates" in wanted:
+    if "updates" in wanted:
         write_text(out / "updates.csv", csv_text(list(bench.updates())))
-    cases = [case for case in chosen(arguments.full) if not wanted or case.group in wanted]
+    cases = [case for case in chosen(arguments.full) if case.group in wanted]
+    if not bench.can_empty_cache:
+        cases = [case for case in cases if case.state != "cold"]
     rows: list[dict] = []
+    start, whole, done = time.monotonic(), sum(case.effort for case in cases), 0.0
     for number, case in enumerate(cases, 1):
-        if case.state == "cold" and not bench.can_empty_cache:
-            continue
         rows += bench.case(case)
-        left = (time.monotonic() - start) / number * (len(cases) - number)
+        done += case.effort
+        left = (time.monotonic() - start) * (whole / done - 1)
         told = f"{case.group} n={case.N} b={case.b} {case.product}"
-        print(
-            f"\r\033[K{number} of {len(cases)}, {left / 60:.0f} min left: {told}",
-            end="",
-            flush=True,
-        )
-    print("\r\033[K", end="")
+        if sys.stdout.isatty():
+            line = f"{number} of {len(cases)}, {left / 60:.0f} min left: {told}"
+            print(f"\r\033[K{line}", end="", flush=True)
+    if sys.stdout.isatty():
+        print("\r\033[K", end="")
     bench.close()
     if rows:
         write_text(out / "times.csv", csv_text(rows))
         show(rows, machine)
-    print(f"{(time.monotonic() - start) / 60:.1f} minutes; {out}")
+    print(f"{(time.monotonic() - begin) / 60:.1f} minutes; {out}")
 
 
 if __name__ == "__main__":

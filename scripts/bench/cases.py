@@ -42,6 +42,11 @@ class Case:
         x, y, w = self.M * self.K, self.M * self.N, self.N * (self.K // self.b)
         return 4 * (x + w + y) * (2 if self.product == "all" else 1)
 
+    @property
+    def effort(self) -> float:
+        """About how many seconds it takes: what every case does, and the dense products."""
+        return 0.3 + 0.35e-9 * self.flops * self.b
+
 
 def powers(n: int) -> list[int]:
     """1, 2, 4, ... n."""

@@ -19,15 +19,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from scripts.bench.workers import torch_interpreter
 from scripts.errors import ArgumentParser, UserError, run_main
 from scripts.paths import ROOT
 from scripts.worker_process import worker_environment
 
 ENGINES = ("CAFFE", "ONEDNN")
+TORCH = "PyTorch"
 
 # Layers in order: (kind, numbers). conv: outputs, kernel, padding; max and ave: kernel, stride;
 # ip: outputs. Both as in Caffe's examples.
@@ -170,22 +172,26 @@ def torch_steps(name: str) -> Callable[[int], None]:
     return step
 
 
+def library(contender: str) -> str:
+    """Version of what convolves, in the process that has taken a step."""
+    if contender == TORCH:
+        import torch
+
+        return str(torch.__version__)
+    from scripts.train_worker import blas_name, onednn_name
+
+    return onednn_name() or "" if contender == "ONEDNN" else blas_name()
+
+
 def serve(name: str, contender: str) -> None:
-    """For each line read, a number of steps: take them, and answer with the CPU seconds."""
-    step = torch_steps(name) if contender == "PyTorch" else caffe_solver(name, contender).step
+    """Answer each line, a number of steps, with the CPU seconds; the first answer is a version."""
+    step = torch_steps(name) if contender == TORCH else caffe_solver(name, contender).step
+    step(1)
+    print(json.dumps(library(contender)), flush=True)
     for line in sys.stdin:
         started = time.process_time()
         step(int(line))
         print(json.dumps(time.process_time() - started), flush=True)
-
-
-def python_with_torch() -> str | None:
-    """The Python that can import torch, if there is one."""
-    for python in (sys.executable, "/usr/bin/python3"):
-        code = [python, "-c", "import torch"]
-        if subprocess.run(code, capture_output=True, check=False).returncode == 0:
-            return python
-    return None
 
 
 class Contender:
@@ -202,17 +208,22 @@ class Contender:
             stdout=subprocess.PIPE,
             text=True,
         )
+        self.version: str = self.answer()
+
+    def answer(self) -> Any:
+        """What it says next; UserError where it has ended."""
+        assert self.process.stdout
+        told = self.process.stdout.readline()
+        if not told:
+            raise UserError(f"{self.name} ended before it had trained: see what it wrote above")
+        return json.loads(told)
 
     def take(self, steps: int) -> float:
         """Take `steps` steps; returns CPU seconds a step."""
         assert self.process.stdin
-        assert self.process.stdout
         self.process.stdin.write(f"{steps}\n")
         self.process.stdin.flush()
-        answer = self.process.stdout.readline()
-        if not answer:
-            raise UserError(f"{self.name} ended before it had trained: see what it wrote above")
-        return json.loads(answer) / steps
+        return self.answer() / steps
 
     def end(self) -> None:
         assert self.process.stdin
@@ -220,11 +231,11 @@ class Contender:
         self.process.wait()
 
 
-def compare(network: str, rounds: int, torch: str | None) -> None:
-    """Print the times of all contenders for one network."""
+def compare(network: str, rounds: int, torch: str | None) -> list[dict[str, object]]:
+    """CPU seconds of a step of each contender: a row each, the median over rounds and the range."""
     contenders = [Contender(sys.executable, network, engine) for engine in ENGINES]
     if torch:
-        contenders.append(Contender(torch, network, "PyTorch"))
+        contenders.append(Contender(torch, network, TORCH))
     try:
         for contender in contenders:
             contender.take(3)  # what is made or read at first use
@@ -235,16 +246,45 @@ def compare(network: str, rounds: int, torch: str | None) -> None:
     finally:
         for contender in contenders:
             contender.end()
-    batch = NETWORKS[network]["input"][0]
-    print(f"{network}, steps of {batch} images, {rounds} rounds of {steps}, CPU time:")
-    stock = statistics.median(contenders[0].times)
-    for contender in contenders:
-        median = statistics.median(contender.times)
-        low, high = min(contender.times), max(contender.times)
+    return [
+        {
+            "network": network,
+            "images": NETWORKS[network]["input"][0],
+            "engine": contender.name,
+            "version": contender.version,
+            "median_s": f"{statistics.median(contender.times):.4e}",
+            "min_s": f"{min(contender.times):.4e}",
+            "max_s": f"{max(contender.times):.4e}",
+            "rounds": rounds,
+            "steps": steps,
+        }
+        for contender in contenders
+    ]
+
+
+def measure(rounds: int) -> list[dict[str, object]]:
+    """Rows of both networks; says so where there is no PyTorch."""
+    torch = torch_interpreter()
+    if not torch:
+        print("PyTorch is left out: no Python here can import it (Debian's python3-torch)")
+    return [row for network in NETWORKS for row in compare(network, rounds, torch)]
+
+
+def show(rows: Sequence[Mapping[str, object]]) -> None:
+    """Print the rows, each beside stock Caffe."""
+    for network in NETWORKS:
+        mine = [row for row in rows if row["network"] == network]
+        stock = float(mine[0]["median_s"])
         print(
-            f"  {contender.name:8} {1e3 * median:7.1f} ms   ({1e3 * low:.1f} to {1e3 * high:.1f})"
-            f"   {stock / median:.2f} times as fast as engine CAFFE"
+            f"{network}, steps of {mine[0]['images']} images, {mine[0]['rounds']} rounds of "
+            f"{mine[0]['steps']}, CPU time:"
         )
+        for row in mine:
+            median, low, high = (float(row[name]) for name in ("median_s", "min_s", "max_s"))
+            print(
+                f"  {row['engine']:8} {1e3 * median:7.1f} ms   ({1e3 * low:.1f} to "
+                f"{1e3 * high:.1f})   {stock / median:.2f} times as fast as engine CAFFE"
+            )
 
 
 def main() -> int:
@@ -259,11 +299,7 @@ def main() -> int:
         return 0
     if arguments.rounds < 1:
         raise UserError("--rounds has to be 1 or more")
-    torch = python_with_torch()
-    if not torch:
-        print("PyTorch is left out: no Python here can import it (Debian's python3-torch)")
-    for network in NETWORKS:
-        compare(network, arguments.rounds, torch)
+    show(measure(arguments.rounds))
     return 0
 
 

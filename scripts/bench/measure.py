@@ -12,8 +12,13 @@ SAMPLE = 0.004
 FEWEST, MOST = 5, 11
 # Interquartile range over median that is small enough.
 SPREAD = 0.04
-# A method so many times slower than the fastest dense product of the first round gets few samples.
+# A method so many times slower than the fastest dense product gets FEW samples, and so does a dense
+# product so many times slower than another one.
 HOPELESS = 8
+BEATEN = 1.2
+FEW = 3
+# Seconds of a case after which FEW samples of each method are enough.
+BUDGET = 2.5
 
 Timer = Callable[[float], Mapping[str, float]]
 
@@ -41,28 +46,35 @@ class Samples:
         return len(self.seconds) >= FEWEST and high - low <= SPREAD * self.median
 
 
-def interleaved(timers: Mapping[str, Timer], sample: float = SAMPLE) -> dict[str, Samples]:
+def interleaved(
+    timers: Mapping[str, Timer], sample: float = SAMPLE, budget: float = BUDGET
+) -> dict[str, Samples]:
     """Seconds of each method, by rounds in which every method that still spreads takes a turn.
 
-    Methods whose name begins with "dense" take part in every round: all speedups rest on them.
+    Methods whose name begins with "dense" take part in every round, but for those that another one
+    beats: all speedups rest on the fastest. budget: seconds after which FEW rounds are enough.
     """
     found = {name: Samples() for name in timers}
+    spent = 0.0
+
+    def slow(name: str) -> bool:
+        dense = [own.median for other, own in found.items() if other.startswith("dense")]
+        factor = BEATEN if name.startswith("dense") else HOPELESS
+        return bool(dense) and found[name].median > factor * min(dense)
+
     for turn in range(MOST):
-        dense = [found[name].median for name in found if turn and name.startswith("dense")]
         for name, timer in timers.items():
             own = found[name]
             if turn and own.settled and not name.startswith("dense"):
                 continue
-            if turn >= 3 and dense and own.median > HOPELESS * min(dense):
+            if turn >= FEW and slow(name):
                 continue
             answer = timer(sample)
             own.seconds.append(answer["seconds"])
             own.calls += int(answer["calls"])
-        waiting = [
-            name
-            for name, own in found.items()
-            if not own.settled and not (dense and own.median > HOPELESS * min(dense))
-        ]
-        if turn + 1 >= FEWEST and not waiting:
+            spent += answer["seconds"] * answer["calls"]
+        if turn + 1 >= FEW and spent > budget:
+            break
+        if turn + 1 >= FEWEST and all(own.settled or slow(name) for name, own in found.items()):
             break
     return found

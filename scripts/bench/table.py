@@ -11,9 +11,13 @@ COLUMNS = {
 
 
 def limit_seconds(row: dict, machine: Sequence[dict]) -> float:
-    """The least time a core could take: arithmetic at its peak, or the arrays at full speed."""
-    peak = next(float(m["value"]) for m in machine if m["what"] == "peak")
-    wide = [(int(m["working_set"]), float(m["value"])) for m in machine if m["what"] == "bandwidth"]
+    """The least time the row's cores could take: arithmetic at peak, or the arrays at full speed.
+
+    machine: rows of "peak" and "bandwidth"; those count whose `cores` are the row's threads.
+    """
+    mine = [m for m in machine if int(m.get("cores", 1)) == int(row.get("threads", 1))]
+    peak = next(float(m["value"]) for m in mine if m["what"] == "peak")
+    wide = [(int(m["working_set"]), float(m["value"])) for m in mine if m["what"] == "bandwidth"]
     speed = next((v for size, v in wide if size >= int(row["working_set"])), wide[-1][1])
     return max(float(row["flops"]) / peak, float(row["bytes"]) / speed)
 

@@ -106,8 +106,9 @@ void AddLayer(std::vector<Entry>* entries);     // layer.cpp
 // ---- machine.cpp ------------------------------------------------------------------
 
 std::string Isa();
-double PeakFlops();                  // one thread, float, multiply and add counted as two
-double Bandwidth(size_t bytes);      // read and written bytes/s, half each, of a working set of that size
+// Of so many cores at once, a thread each.
+double PeakFlops(int cores);                // float, multiply and add counted as two
+double Bandwidth(size_t bytes, int cores);  // read and written bytes/s, half each, of a working set of that size
 
 // ---- nets.cpp ---------------------------------------------------------------------
 

@@ -1,6 +1,8 @@
-// What one core can do at most: arithmetic in registers, and a scaled copy.
+// What cores can do at most: arithmetic in registers, and a scaled copy.
 #include <algorithm>
+#include <chrono>
 #include <cstring>
+#include <thread>
 
 #include "bench.hpp"
 
@@ -18,17 +20,15 @@ static inline __attribute__((always_inline)) double Chains(int rounds) {
   factor += 0.999f;
   term += 1e-3f;
   for (int i = 0; i < CHAINS; ++i) { sums[i] = term * static_cast<float>(i); }
-  const double start = Seconds();
   for (int r = 0; r < rounds; ++r) {
 #pragma GCC unroll 12
     for (int i = 0; i < CHAINS; ++i) { sums[i] = sums[i] * factor + term; }
   }
   V all = sums[0];
   for (int i = 1; i < CHAINS; ++i) { all += sums[i]; }
-  const double end = Seconds();
   volatile float keep = all[0];
   (void)keep;
-  return 2. * CHAINS * (sizeof(V) / sizeof(float)) * rounds / (end - start);
+  return 2. * CHAINS * (sizeof(V) / sizeof(float)) * rounds;
 }
 
 #ifdef __x86_64__
@@ -48,26 +48,52 @@ std::string Isa() {
 #endif
 }
 
-double PeakFlops() {
-  double best = 0;
-  for (int repeat = 0; repeat < 15; ++repeat) {
-    const int rounds = 2000000;
-    double flops = 0;
+// Multiplications and additions done.
+static double Arithmetic(int rounds) {
 #ifdef __x86_64__
-    const std::string isa = Isa();
-    if (isa == "AVX-512") {
-      flops = Chains512(rounds);
-    } else if (isa == "AVX2") {
-      flops = Chains256(rounds);
-    } else {
-      flops = ChainsPlain(rounds);
-    }
-#else
-    flops = ChainsPlain(rounds);
+  const std::string isa = Isa();
+  if (isa == "AVX-512") { return Chains512(rounds); }
+  if (isa == "AVX2") { return Chains256(rounds); }
 #endif
-    best = std::max(best, flops);
+  return ChainsPlain(rounds);
+}
+
+// What all cores together do in a second, the best of some repeats: one core by the clock of all timings, more
+// by the time of day from the first's start to the last's end. work(core) returns how much it did.
+static double Rate(int cores, int repeats, const std::function<double(int)>& work) {
+  typedef std::chrono::steady_clock Clock;
+  double best = 0;
+  for (int repeat = 0; repeat < repeats; ++repeat) {
+    if (cores == 1) {
+      const double start = Seconds();
+      const double done = work(0);
+      best = std::max(best, done / (Seconds() - start));
+      continue;
+    }
+    std::vector<Clock::time_point> begins(cores), ends(cores);
+    std::vector<double> done(cores);
+    std::vector<std::thread> threads;
+    for (int core = 0; core < cores; ++core) {
+      threads.emplace_back([&, core] {
+        begins[core] = Clock::now();
+        done[core] = work(core);
+        ends[core] = Clock::now();
+      });
+    }
+    double sum = 0;
+    for (int core = 0; core < cores; ++core) {
+      threads[core].join();
+      sum += done[core];
+    }
+    const std::chrono::duration<double> passed =
+        *std::max_element(ends.begin(), ends.end()) - *std::min_element(begins.begin(), begins.end());
+    best = std::max(best, sum / passed.count());
   }
   return best;
+}
+
+double PeakFlops(int cores) {
+  return Rate(cores, 15, [](int) { return Arithmetic(2000000); });
 }
 
 #ifdef __x86_64__
@@ -83,19 +109,20 @@ static void Scale(const float* from, float* to, size_t count) {
   }
 }
 
-double Bandwidth(size_t bytes) {
-  const size_t count = bytes / 8 / 16 * 16;
-  Floats from(count), to(count);
-  from.Fill(1);
-  to.Zero();
-  const size_t calls = std::max<size_t>(1, (64u << 20) / bytes);
-  double best = 0;
-  for (int repeat = 0; repeat < 9; ++repeat) {
-    const double start = Seconds();
-    for (size_t i = 0; i < calls; ++i) { Scale(from.data(), to.data(), count); }
-    best = std::max(best, 8. * count * calls / (Seconds() - start));
+double Bandwidth(size_t bytes, int cores) {
+  const size_t count = bytes / cores / 8 / 16 * 16;
+  std::vector<std::unique_ptr<Floats>> from, to;
+  for (int core = 0; core < cores; ++core) {
+    from.push_back(std::make_unique<Floats>(count));
+    to.push_back(std::make_unique<Floats>(count));
+    from.back()->Fill(1);
+    to.back()->Zero();
   }
-  return best;
+  const size_t calls = std::max<size_t>(1, (64u << 20) / bytes);
+  return Rate(cores, 9, [&](int core) {
+    for (size_t i = 0; i < calls; ++i) { Scale(from[core]->data(), to[core]->data(), count); }
+    return 8. * count * calls;
+  });
 }
 
 }  // namespace bench

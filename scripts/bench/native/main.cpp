@@ -1,7 +1,7 @@
 // Reads commands, a line each, and answers each with a line of JSON:
 //
 //   describe                        libraries, methods, instruction set
-//   machine                         what one core can do at most
+//   machine CORES                   what so many cores can do at most
 //   case M N K b forward|all        makes and checks every method: the largest relative error of each
 //   net NAME SOLVER                 NAME.step and NAME.ip become methods
 //   updates N K b                   update and prune become methods
@@ -40,11 +40,11 @@ struct Bench {
     return out.str();
   }
 
-  std::string Machine() const {
+  std::string Machine(int cores) const {
     std::ostringstream out;
-    out << "{\"peak_flops\": " << PeakFlops() << ", \"bandwidth\": {";
+    out << "{\"peak_flops\": " << PeakFlops(cores) << ", \"bandwidth\": {";
     for (size_t bytes = 16 << 10; bytes <= (256u << 20); bytes *= 2) {
-      out << (bytes == (16 << 10) ? "" : ", ") << "\"" << bytes << "\": " << Bandwidth(bytes);
+      out << (bytes == (16 << 10) ? "" : ", ") << "\"" << bytes << "\": " << Bandwidth(bytes, cores);
     }
     out << "}}";
     return out.str();
@@ -128,7 +128,11 @@ struct Bench {
     std::string command;
     words >> command;
     if (command == "describe") { return Describe(); }
-    if (command == "machine") { return Machine(); }
+    if (command == "machine") {
+      int cores;
+      words >> cores;
+      return Machine(cores);
+    }
     if (command == "case") { return Case(&words); }
     if (command == "time") { return Time(&words); }
     if (command == "net") {
