@@ -16,7 +16,7 @@ from analysis.files import write_text
 from analysis.nulls import DRAWS, Nulls
 from analysis.page import page, text
 from analysis.results import Results, load
-from analysis.sections import accuracy, ledger, overfitting, runs, section5, summary
+from analysis.sections import accuracy, ledger, overfitting, runs, section5, speed, summary
 from analysis.sections import search as search_section
 from analysis.sisters import Spectra
 
@@ -41,6 +41,7 @@ def write(results: Results, out: Path, draws: int = DRAWS) -> Path:
     write_text(out / "search.csv", search.csv_text(tried))
     overfit_drawn, overfit_lacking = overfitting.draw_all(spectra, out / "figures")
     drawn, lacking = section5.draw_all(spectra, out / "figures")
+    measured = speed.measure_all(results.root, out)
 
     sections = [
         summary.summary_section(rows, found, entries),
@@ -54,6 +55,7 @@ def write(results: Results, out: Path, draws: int = DRAWS) -> Path:
     if tried:
         sections.append(search_section.section(tried))
     sections += [
+        speed.section(measured, entries),
         overfitting.section(overfit_drawn, overfit_lacking),
         section5.figures_section(drawn, lacking),
         section5.controls_section(section5.all_controls(spectra)),

@@ -12,8 +12,10 @@ from pathlib import Path
 
 from analysis.errors import AnalysisError
 
-FILES = ("times.csv", "machine.csv", "updates.csv", "nets.csv")
+FILES = ("times.csv", "machine.csv", "updates.csv", "nets.csv", "engines.csv")
+KINDS = ("cpu", "gpu")
 COMMAND = "make bench"
+COMMANDS = {"cpu": COMMAND, "gpu": f"{COMMAND} DEVICE=gpu"}
 # What every row of times.csv has to have.
 NEEDED = ("group", "layer", "M", "N", "K", "b", "product", "state", "method", "median_s", "device")
 
@@ -46,23 +48,64 @@ class Timings:
     machine: tuple[dict[str, str], ...]
     updates: tuple[dict[str, str], ...]
     nets: tuple[dict[str, str], ...]
+    engines: tuple[dict[str, str], ...]
+
+    @property
+    def kind(self) -> str:
+        """One of KINDS."""
+        return self.times[0].get("kind") or "cpu"
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether it came with the project."""
+        return self.folder.parent.parent.name == "reference"
+
+    @property
+    def threads(self) -> int:
+        return int(self.times[0].get("threads") or 1)
 
     @property
     def device(self) -> str:
-        """Name, instruction set and threads."""
+        """Name, instruction set and, of a CPU, threads."""
         row = self.times[0]
-        threads = int(row.get("threads") or 1)
-        isa = f", {row['isa']}" if row.get("isa") else ""
-        return f"{row['device']}{isa}, {threads} thread{'s' if threads > 1 else ''}"
+        name = f"{row['device']}, {row['isa']}" if row.get("isa") else row["device"]
+        if self.kind == "gpu":
+            return name
+        return f"{name}, {self.threads} thread{'s' if self.threads > 1 else ''}"
+
+    @cached_property
+    def _work(self) -> dict[Place, tuple[float, float, int]]:
+        """Operations, bytes and working set by case."""
+        return {
+            _place(row): (float(row["flops"]), float(row["bytes"]), int(row["working_set"]))
+            for row in self.times
+            if row.get("flops")
+        }
+
+    def limit(self, place: Place) -> float | None:
+        """Seconds at peak arithmetic or full bandwidth, whichever takes longer; None if unknown.
+
+        Both are of as many cores as there are threads; bandwidth is that of the working set.
+        """
+        mine = [row for row in self.machine if int(row.get("cores") or 1) == self.threads]
+        peaks = [float(row["value"]) for row in mine if row["what"] == "peak"]
+        wide = sorted(
+            (int(row["working_set"]), float(row["value"]))
+            for row in mine
+            if row["what"] == "bandwidth"
+        )
+        if not peaks or not wide or place not in self._work:
+            return None
+        flops, size, working_set = self._work[place]
+        speed = next((value for upto, value in wide if upto >= working_set), wide[-1][1])
+        return max(flops / peaks[0], size / speed)
 
     @cached_property
     def seconds(self) -> dict[Place, dict[str, float]]:
         """Median seconds of a call by case and method."""
         found: dict[Place, dict[str, float]] = {}
         for row in self.times:
-            numbers = (int(row[name]) for name in ("M", "N", "K", "b"))
-            place = Place(row["group"], row["layer"], *numbers, row["product"], row["state"])
-            found.setdefault(place, {})[row["method"]] = float(row["median_s"])
+            found.setdefault(_place(row), {})[row["method"]] = float(row["median_s"])
         return found
 
     def places(self, group: str, product: str, state: str = "warm", **fixed: object) -> list[Place]:
@@ -92,6 +135,11 @@ class Timings:
         return max((both["prune"] - both["update"] for both in by_blocks.values()), default=None)
 
 
+def _place(row: dict[str, str]) -> Place:
+    numbers = (int(row[name]) for name in ("M", "N", "K", "b"))
+    return Place(row["group"], row["layer"], *numbers, row["product"], row["state"])
+
+
 def _rows(path: Path) -> tuple[dict[str, str], ...]:
     if not path.is_file():
         return ()
@@ -119,13 +167,18 @@ def load(folder: Path) -> Timings:
     return timings
 
 
-def find(results: Path) -> Timings | None:
+def find(results: Path, kind: str | None = None, own: bool = True) -> Timings | None:
     """The user's own timings, else those that come with the project; None where there are none.
 
-    Of several devices the one measured last: rows have the time.
+    kind: "cpu" or "gpu"; without it a GPU's, which the paper's are, else a CPU's. own: whether
+    the user's count. Of several devices the one measured last: rows have the time.
     """
-    for folder in (results / "bench", results / "reference" / "bench"):
+    if kind is None:
+        return find(results, "gpu", own) or find(results, "cpu", own)
+    reference = results / "reference" / "bench"
+    for folder in (results / "bench", reference) if own else (reference,):
         found = [load(path.parent) for path in sorted(folder.glob("*/times.csv"))]
+        found = [one for one in found if one.kind == kind]
         if found:
             return max(found, key=lambda one: _last(one.times))
     return None

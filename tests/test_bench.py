@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import csv
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from bench_timings import write, write_timings
 
-from analysis import paper
+from analysis import paper, rivals
 from analysis import timings as timings_module
-from analysis.claims import speed
+from analysis.claims import ledger, speed
 from analysis.claims.core import FAILS, NOT_RUN, Evidence
 from analysis.errors import AnalysisError
 from analysis.figures import figure01, figure02, figure03
+from analysis.page import Section
 from analysis.results import load
+from analysis.sections import speed as section
 from scripts.bench import measure
 from scripts.bench.__main__ import LARGEST_ERROR, Bench, thread_count
 from scripts.bench.cases import LAYERS, Case, chosen, powers
@@ -29,9 +33,6 @@ from scripts.bench.rivals.worker import Worker
 from scripts.bench.table import limit_seconds
 from scripts.errors import UserError
 from scripts.paths import ROOT
-
-DEVICE = {"device": "Test", "isa": "none", "threads": "1", "time": "2026-01-01T00:00:00Z"}
-
 
 # ---- rivals -------------------------------------------------------------------------------------
 
@@ -171,36 +172,10 @@ def test_threads_are_a_number_of_processors() -> None:
 # ---- figures ------------------------------------------------------------------------------------
 
 
-def write(path: Path, rows: list[dict]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
     """Timings in which a layer of b blocks is b times faster, and forward takes a third of all."""
-    times, updates = [], []
-    for case in chosen(full=False):
-        if case.group == "square" and case.N > 512:
-            continue
-        dense = case.flops * case.b * 1e-9
-        seconds = {"dense": 2 * dense, "dense_onednn": dense, "layer": dense / case.b}
-        if case.product == "forward":
-            seconds["csr"] = 9 * dense / case.b
-        fields = ("group", "layer", "M", "N", "K", "b", "product", "state")
-        for method, value in seconds.items():
-            row = {name: getattr(case, name) for name in fields}
-            times.append({**row, "method": method, "median_s": value, **DEVICE})
-    for n in (256, 512):
-        for b, extra in ((2, 0.5), (16, 1.0)):
-            for method, value in (("update", 1), ("prune", 1 + extra)):
-                updates.append({"N": n, "K": n, "b": b, "method": method, "median_s": value})
-    folder = tmp_path / "bench" / "test"
-    write(folder / "times.csv", times)
-    write(folder / "updates.csv", updates)
+    write_timings(tmp_path / "bench" / "test")
     return tmp_path
 
 
@@ -215,13 +190,6 @@ def test_speedups_are_over_the_fastest_dense_product(results: Path) -> None:
 
 def test_every_claim_about_speed_is_decided(results: Path) -> None:
     """With timings in which block layers are b times faster, and CSR nine times b slower."""
-    write(
-        results / "bench" / "test" / "nets.csv",
-        [
-            {"net": "lenet", "config": config, "what": "step", "median_s": value}
-            for config, value in (("(1,1)-BD_4", 3), ("(10,1)-BD_4", 2))
-        ],
-    )
     evidence = Evidence(load(results), None)
     claims = [claim for claim in paper.claims().values() if claim.test == "speed"]
     found = {claim.id: speed.speed(claim, evidence) for claim in claims}
@@ -248,6 +216,69 @@ def test_own_timings_come_before_the_reference(results: Path, tmp_path: Path) ->
     (results / "bench" / "test" / "times.csv").unlink()
     assert timings_module.find(results).device.startswith("Other")
     assert timings_module.find(tmp_path / "nothing") is None
+
+
+def test_a_device_of_each_kind(results: Path) -> None:
+    """The ledger takes a GPU's timings, which the paper's are, where there are any."""
+    write_timings(results / "bench" / "card", device="Card", isa="sm_90", kind="gpu")
+    assert timings_module.find(results).device == "Card, sm_90"
+    assert timings_module.find(results, "cpu").device.startswith("Test")
+
+
+def test_rivals_by_hand(results: Path) -> None:
+    """The layer is b times faster than dense, nine times faster than CSR, half its product."""
+    timings = timings_module.find(results)
+    dense, sparse = (one for one in rivals.comparisons(timings) if one.of("forward", True))
+    assert dense.rival is rivals.DENSE
+    assert rivals.mean(dense.of("all", True)) == pytest.approx(2 ** ((36 + 45) / 17))
+    assert rivals.mean(sparse.of("forward", False)) == pytest.approx(9)
+    assert sparse.of("all", True) == []
+    assert dense.lost == sparse.lost == []
+    assert timings.limit(timings.places("square", "all", N=256, b=4)[0]) == pytest.approx(
+        timings.seconds[timings.places("square", "all", N=256, b=4)[0]]["layer"] / 2
+    )
+
+
+def test_a_case_that_is_lost_is_told(results: Path) -> None:
+    """A rival that takes 0.8 of the layer's time in one case, 1.6 of its product's."""
+    path = results / "bench" / "test" / "times.csv"
+    rows = list(csv.DictReader(path.open()))
+    mine = next(r for r in rows if r["method"] == "layer" and r["b"] == "8" and r["N"] == "512")
+    write(path, [*rows, {**mine, "method": "libxsmm", "median_s": 0.8 * float(mine["median_s"])}])
+    found = rivals.comparisons(timings_module.find(results))
+    (lost,) = (one for one in found if one.lost)
+    assert lost.rival.name == "libxsmm"
+    assert lost.lost_text == (
+        "1 of 1 cases, at worst 0.800 times as fast (n = 512, b = 8, forward); in 1 of these the "
+        "layer's product alone is not slower"
+    )
+    assert "libxsmm,square,,100,512,512,8,forward,0.8" in rivals.csv_text(found)
+
+
+def test_section_of_the_report(results: Path, tmp_path: Path) -> None:
+    def words(made: Section) -> str:
+        return re.sub(r"<[^>]+>|\s+", " ", made.content)
+
+    out = tmp_path / "report"
+    measured = section.measure_all(results, out)
+    evidence = Evidence(load(results), None)
+    claims = [claim for claim in paper.claims().values() if claim.test == "speed"]
+    entries = [ledger.Entry(claim, "", speed.speed(claim, evidence)) for claim in claims]
+    made = words(section.section(measured, entries))
+    assert "Speedup of all gradient descent products in both inner product layers" in made
+    assert "On Test, none, 1 thread" in made
+    assert "takes 2.00 times as long as its bare products" in made
+    assert "it reaches 50%" in made
+    assert "faster by LeNet-5 2.00 times" in made
+    assert "Not measured: no GPU. With one: make bench DEVICE=gpu" in re.sub(" +", " ", made)
+    assert (out / "rivals.csv").is_file()
+    write_timings(results / "reference" / "bench" / "card", device="Card", kind="gpu")
+    measured = section.measure_all(results, out)
+    assert [one.drawn[0].stem for one in measured] == ["figure01", "figure01-gpu"]
+    made = words(section.section(measured, []))
+    assert "On Card, none The reference timings" in re.sub(" +", " ", made)
+    assert "Not measured" not in made
+    assert "Not measured on a CPU" in words(section.section([], []))
 
 
 def test_figures_from_timings(results: Path, tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
+from bench_timings import write_timings
 
 from analysis import readme
 from analysis.errors import AnalysisError
@@ -14,13 +16,40 @@ ROOT = readme.README.parent
 TEXT = readme.README.read_text()
 
 
-def test_table_is_what_the_reference_runs_give() -> None:
-    assert readme.replaced(TEXT, readme.block(ROOT / "results" / "reference")) == TEXT
+def test_tables_are_what_the_reference_results_give() -> None:
+    text = TEXT
+    for name, passage in readme.passages(ROOT / "results" / "reference").items():
+        if passage is not None:
+            text = readme.replaced(text, name, passage)
+    assert text == TEXT
+    drawn = readme.figure(ROOT / "results" / "reference")
+    if drawn is not None:
+        assert (ROOT / readme.FIGURE).read_bytes() == drawn
 
 
 def test_marks_that_are_gone_are_reported() -> None:
-    with pytest.raises(AnalysisError, match=r"README\.md has no lines"):
-        readme.replaced("no marks", "table\n")
+    for name in ("table 1", "speed", "engines"):
+        readme.replaced(TEXT, name, "")
+        with pytest.raises(AnalysisError, match=rf"README\.md has no lines <!-- {name}: begin"):
+            readme.replaced("no marks", name, "table\n")
+
+
+def test_speed_comes_from_reference_timings_alone(tmp_path: Path) -> None:
+    """Timings of a layer b times faster: the README's speed and engines, and Figure 1."""
+    write_timings(tmp_path / "bench" / "own")
+    reference = tmp_path / "reference"
+    assert readme.passages(reference)["speed"] is None
+    assert readme.figure(reference) is None
+    write_timings(reference / "bench" / "test")
+    made = readme.passages(reference)
+    row = next(line for line in made["speed"].splitlines() if "dense product" in line)
+    # b = 2 ... 256 and 2 ... 512: 2 to the mean of 1 ... 8 and 1 ... 9
+    assert f"| {2 ** ((36 + 45) / 17):.1f} |" in row
+    assert row.endswith("nowhere |")
+    assert readme.FIGURE in made["speed"]
+    assert "on Test, none, 1 thread" in made["speed"]
+    assert made["engines"].endswith("| LeNet-5, 64 images | 30.0 ms | 20.0 ms |\n")
+    assert readme.figure(reference).startswith(b"<?xml")
 
 
 def test_targets_exist() -> None:

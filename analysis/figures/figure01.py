@@ -8,8 +8,8 @@ from analysis.figures.curves import Drawn
 from analysis.timings import Timings
 
 STATEMENT = (
-    "Just over 10 times for n up to 8,192, the most at 2^-7 n blocks; above 1 up to 2^-5 n blocks "
-    "forward, and up to 2^-6 n for all three products."
+    "Just over 10 times for n up to 8,192, the most at 2⁻⁷ n blocks; above 1 up to 2⁻⁵ n blocks "
+    "forward, and up to 2⁻⁶ n for all three products."
 )
 
 

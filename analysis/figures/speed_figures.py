@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import matplotlib
+from matplotlib import ticker
 from matplotlib.axes import Axes
 
 from analysis import words
@@ -17,6 +18,7 @@ from analysis.files import write_text
 from analysis.timings import COMMAND, Place, Timings, find
 
 BATCH = 100
+NETS = {"lenet": "LeNet-5", "cuda_convnet": "cuda-convnet"}
 PASSES = {"forward": "forward", "all": "forward and backward"}
 
 # Panel, curve, x, y: what is drawn, and what the CSV beside the figure holds.
@@ -45,6 +47,11 @@ def _save(figure: object, rows: Sequence[Row], x: str, y: str, out: Path, stem: 
     write_text(out / f"{stem}.csv", stream.getvalue())
 
 
+def _stem(name: str, timings: Timings) -> str:
+    """A GPU's figures stand beside a CPU's."""
+    return name if timings.kind == "cpu" else f"{name}-{timings.kind}"
+
+
 def _sizes(timings: Timings) -> list[int]:
     return sorted({place.N for place in timings.places("square", "forward", M=BATCH)})
 
@@ -59,6 +66,15 @@ def _logarithmic(axes: Axes) -> None:
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.axhline(1, color=style.GREY, lw=0.8, zorder=0)
+
+
+def _plain_ticks(axes: Axes) -> None:
+    """0.1, 1, 10 rather than powers; 2 and 5 between them where there is room."""
+    low, high = axes.get_ylim()
+    between = (1, 2, 5) if high < 200 * low else (1,)
+    axes.yaxis.set_major_locator(ticker.LogLocator(subs=between))
+    axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda y, _: f"{y:,g}"))
+    axes.yaxis.set_minor_formatter(ticker.NullFormatter())
 
 
 def _best(timings: Timings, product: str) -> tuple[float, Place]:
@@ -83,10 +99,11 @@ def figure01(timings: Timings, out: Path, statement: str) -> Drawn | None:
                 axes.plot(x, y, **_look(n, sizes))
                 rows += [(told, f"n={n}", a, b) for a, b in zip(x, y, strict=True)]
             axes.set_ylabel(f"speedup, {told}")
+            _plain_ticks(axes)
         panels[-1].set_xlabel("number of blocks")
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncol=3)
-        _save(figure, rows, "blocks", "speedup", out, "figure01")
+        _save(figure, rows, "blocks", "speedup", out, _stem("figure01", timings))
     told = []
     for product, name in PASSES.items():
         value, place = _best(timings, product)
@@ -98,7 +115,7 @@ def figure01(timings: Timings, out: Path, statement: str) -> Drawn | None:
         else f"{len(slower)} of {len(rows)} points are not above 1"
     )
     return Drawn(
-        "figure01", "Figure 1", statement,
+        _stem("figure01", timings), "Figure 1", statement,
         f"{timings.device}; the paper's is an NVIDIA P100. n × n weights, batch {BATCH}, over the "
         f"fastest dense product timed in the same rounds. Largest speedups: {'; '.join(told)}; "
         f"{everywhere}.",
@@ -126,12 +143,13 @@ def figure02(timings: Timings, out: Path, statement: str) -> Drawn | None:
             rows += [("bound", f"n={n}", a, b) for a, b in zip(x, y, strict=True)]
         axes.set_xlabel("number of blocks")
         axes.set_ylabel("pruning iterations per block iteration")
+        _plain_ticks(axes)
         handles, labels = axes.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncol=3)
-        _save(figure, rows, "blocks", "bound", out, "figure02")
+        _save(figure, rows, "blocks", "bound", out, _stem("figure02", timings))
     values = [y for *_, y in rows]
     return Drawn(
-        "figure02", "Figure 2", statement,
+        _stem("figure02", timings), "Figure 2", statement,
         f"{timings.device}; the paper's is an NVIDIA P100. n × n weights, batch {BATCH}; T(Prune) "
         "is what pruning adds to a solver's update of the weights. So many pruning iterations per "
         "block iteration may there be at most, if the layer's training is to be faster than dense: "
@@ -141,7 +159,6 @@ def figure02(timings: Timings, out: Path, statement: str) -> Drawn | None:
     )  # fmt: skip
 
 
-NETS = {"lenet": "LeNet-5", "cuda_convnet": "cuda-convnet"}
 # Curve: product, method, colour and dashes by layer.
 CURVES = {
     "blocks, forward": ("forward", "layer", "#0072B2"),
@@ -176,17 +193,18 @@ def figure03(timings: Timings, out: Path, statement: str) -> Drawn | None:
                 full = max(place.weights for place in timings.places(net, "forward", layer=layer))
                 axes.axvline(full, color=style.INK, lw=0.8, ls=(0, (1, 1.5)))
             axes.set_ylabel("speedup")
+            _plain_ticks(axes)
             axes.set_title(NETS[net], loc="left", pad=2)
         panels[-1, 0].set_xlabel("non-zero weights")
         handles, labels = panels[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncol=2)
-        _save(figure, rows, "weights", "speedup", out, "figure03")
+        _save(figure, rows, "weights", "speedup", out, _stem("figure03", timings))
     slowest = [1 / y for _, curve, _, y in rows if "CSR" in curve]
     sparse = (
         f" CSR is up to {words.number(max(slowest))} times slower than dense." if slowest else ""
     )
     return Drawn(
-        "figure03", "Figure 3", statement,
+        _stem("figure03", timings), "Figure 3", statement,
         f"{timings.device}; the paper's is an NVIDIA P100. The inner product layers at their batch "
         "sizes (64 and 100), over the fastest dense product timed in the same rounds; all: forward "
         "and both gradients; CSR has as "

@@ -46,7 +46,7 @@ def anchor(claim_id: str) -> str:
     return "claim-" + re.sub(r"[^a-z0-9]+", "-", claim_id.lower()).strip("-")
 
 
-def _mark(verdict: str) -> Html:
+def mark(verdict: str) -> Html:
     return element("span", verdict, class_=f"verdict {CLASSES[verdict]}")
 
 
@@ -54,7 +54,7 @@ def counts_table(entries: list[Entry]) -> Html:
     """How many claims have which verdict, and what that means."""
     columns = [Column("Verdict"), Column("Claims", number=True), Column("Meaning")]
     found = counts(entries)
-    rows = [row(columns, [_mark(v), str(found[v]), MEANINGS[v]]) for v in VERDICTS]
+    rows = [row(columns, [mark(v), str(found[v]), MEANINGS[v]]) for v in VERDICTS]
     return table(columns, rows)
 
 
@@ -94,7 +94,7 @@ def _line(entry: Entry) -> Html:
         statement,
         text(f"{relation}{claim.printed}{unit}" if claim.value is not None else claim.printed),
         join(ours, "<br>"),
-        join([_mark(found.verdict), *source], ""),
+        join([mark(found.verdict), *source], ""),
     ]
     made = row(COLUMNS, cells)
     classes = f'<tr id="{anchor(claim.id)}" class="{CLASSES[found.verdict]}">'
