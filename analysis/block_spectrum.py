@@ -119,6 +119,16 @@ def ks_distance(eigenvalues: Array, y: float, variance: float) -> float:
     return float(max(np.abs(right - law).max(), np.abs(left - law_left).max()))
 
 
+def bulk_ks_distance(layout: Layout, singular: Array, variance: float) -> float:
+    """The same for the eigenvalues that are not zero by rank, beside the law without its atom.
+
+    singular: the min(N, K) singular values of the blocks. For y > 1 spectrum and law have the same
+    atom, 1 - 1/y, so that the distance of what is left is y times as large.
+    """
+    whole = ks_distance(layout.eigenvalues(singular), layout.y, variance)
+    return whole / (1 - random_matrix.atom(layout.y))
+
+
 def mean_distance(singular: Array, reference: Array) -> float:
     """E |1 - sigma_W / sigma_R|: the mean over order, as in the paper's Figure 7."""
     return float(np.mean(np.abs(1 - singular / reference)))

@@ -86,56 +86,59 @@ def weight_decay(spectra: Spectra) -> Control:
     return Control(
         "decay", heading,
         f"Weight decay alone multiplies the variance of every sister's weights by {expected:.3f} "
-        f"whatever b is, exp(-2 wd Σlr / (1 - momentum)); measured: {factors}. So decay moves it "
-        f"by {words.percent(expected - 1)} and learning by {ends} of what decay leaves. Decay's "
-        "part keeps the ratio by construction: that the variances changed does not yet make "
-        "their ratio's persistence a property of learning.",
+        f"whatever b is, exp(-2 wd Σlr / (1 - momentum)); measured: {factors}. So decay moves the "
+        f"variance by {words.percent(expected - 1)} and learning by {ends} of what decay leaves. "
+        "Decay's part keeps the ratio by construction: that the variances changed does not yet "
+        "make their ratio's persistence a property of learning.",
     )  # fmt: skip
+
+
+def _other_training(
+    spectra: Spectra, family: Family, heading: str, told: str, kept: str, strayed: str
+) -> Control:
+    """Sisters that are trained in another way: whether their final ratios stay near b.
+
+    told: with {ratios}, {factors} (what the variances are multiplied by, the dense net's too) and
+    {accuracy}; kept, strayed: what it means that the ratios do, or do not, stay within KEPT.
+    """
+    members = _block_members(spectra, family)
+    if not members:
+        return Control(family.name, heading, None, _needs(family))
+    factors = [change_factor(m) for m in [spectra.member(family, 1), *members]]
+    said = told.format(
+        ratios=_ratios(members),
+        factors=f"{words.number(min(factors))} to {words.number(max(factors))}",
+        accuracy=f"{np.mean([run.accuracy for m in members for run in m.runs]):.1f}%",
+    )
+    far = _farthest(members)
+    verdict = (
+        f"the ratio stays within {KEPT:.0%} of b {kept}"
+        if far <= KEPT
+        else f"the ratio strays by up to {far:.0%} from b: {strayed}"
+    )
+    return Control(family.name, heading, f"{said}: {verdict}.")
 
 
 def no_decay(spectra: Spectra) -> Control:
     """Sisters trained with weight_decay: 0."""
-    heading = "No weight decay"
-    members = _block_members(spectra, LENET_NO_DECAY)
-    if not members:
-        return Control("no_decay", heading, None, _needs(LENET_NO_DECAY))
-    dense = spectra.member(LENET_NO_DECAY, 1)
-    factors = [change_factor(m) for m in [dense, *members]]
-    ends = f"{words.number(min(factors))} to {words.number(max(factors))}"
-    kept = _farthest(members) <= KEPT
-    verdict = (
-        f"the ratio stays within {KEPT:.0%} of b without decay as well, and the statement stands, "
-        "for variances that change less"
-        if kept
-        else f"without decay the ratio strays by up to {_farthest(members):.0%} from b: decay is "
-        "what holds it"
-    )
-    return Control(
-        "no_decay", heading,
-        f"With weight_decay: 0 the final ratios are {_ratios(members)}, while the variances "
-        f"themselves are multiplied by {ends}: {verdict}.",
+    return _other_training(
+        spectra, LENET_NO_DECAY, "No weight decay",
+        "With weight_decay: 0 the final ratios are {ratios}, while the variances themselves are "
+        "multiplied by {factors}",
+        "without decay as well, and the statement stands, for variances that change by this much",
+        "without decay nothing holds it",
     )  # fmt: skip
 
 
 def shuffled_labels(spectra: Spectra) -> Control:
     """Sisters trained on labels that have nothing to do with the images."""
-    heading = "Shuffled labels"
-    members = _block_members(spectra, LENET_SHUFFLED)
-    if not members:
-        return Control("shuffled_labels", heading, None, _needs(LENET_SHUFFLED))
-    accuracy = np.mean([run.accuracy for m in members for run in m.runs])
-    kept = _farthest(members) <= KEPT
-    verdict = (
-        f"the ratio stays within {KEPT:.0%} of b where there is nothing general to learn: its "
-        "persistence says nothing of what a net has learned"
-        if kept
-        else f"the ratio strays by up to {_farthest(members):.0%} from b: its persistence is no "
-        "property of the training alone, the data matter"
-    )
-    return Control(
-        "shuffled_labels", heading,
-        f"With labels shuffled among the training images (test accuracy {accuracy:.1f}%) the final "
-        f"ratios are {_ratios(members)}: {verdict}.",
+    return _other_training(
+        spectra, LENET_SHUFFLED, "Shuffled labels",
+        "With labels shuffled among the training images (test accuracy {accuracy}) the final "
+        "ratios are {ratios}, and the variances are multiplied by {factors}",
+        "where there is nothing general to learn: its persistence says nothing of what a net has "
+        "learned",
+        "its persistence is no property of the training alone, the data matter",
     )  # fmt: skip
 
 

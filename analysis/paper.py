@@ -63,6 +63,12 @@ def slips() -> dict[str, Slip]:
     return {entry["id"]: Slip(**{**entry, "shows": tuple(entry["shows"])}) for entry in entries}
 
 
+def iterations(dataset: str | None) -> int | None:
+    """How long the paper trains on a data set; None for one that is not the paper's."""
+    lengths = (cell.subject for cell in table1_cells())
+    return next((one["iterations"] for one in lengths if one["dataset"] == dataset), None)
+
+
 def table1_cells() -> list[Claim]:
     """The cells of Table 1 and the three dense baselines, in the table's order.
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from analysis import words
 from analysis.table1 import Row, accuracy_text
 
 FIXED, PER_PASS = "shuffle", "shuffle_per_pass"
@@ -77,5 +78,11 @@ def conclusion(found: list[Evidence]) -> str:
         return (
             f"{NAMES[near]} is nearer {where}, and {NAMES[far]} is more than {FAR:g} of its "
             f"standard deviations off: {NAMES[near]} is what comes near the paper's column."
+        )
+    settled = [one.fixed.key.config for one in found if one.is_far(far)]
+    if settled:
+        return (
+            f"{NAMES[near]} is nearer {where}; {NAMES[far]} is more than {FAR:g} of its standard "
+            f"deviations off at {words.listing(settled)} alone."
         )
     return f"{NAMES[near]} is nearer {where}, by less than these seeds can settle."

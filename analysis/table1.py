@@ -60,14 +60,12 @@ class Row:
 
     @property
     def status(self) -> str:
-        """``finished``, what is under way, ``not run``, or ``not available yet``."""
+        """``finished``, what is under way, or ``not run``, and whether for want of the data."""
         parts = ["finished"] if self.shown else []
         parts += [f"seed {run.seed} {run.progress}" for run in self.outcome.unfinished]
         if parts:
             return "; ".join(parts)
-        if self.data_missing:
-            return "not run: data not at hand"
-        return "not run" if self.command else "not available yet"
+        return "not run: data not at hand" if self.data_missing else "not run"
 
     @property
     def shorter_than_paper(self) -> bool:
@@ -143,11 +141,6 @@ def other_rows(results: Results) -> list[Row]:
     keys = sorted(set(results.keys()) - in_paper, key=str)
     keys = [key for key in keys if not (key.dataset or "").endswith(methods.VALIDATION)]
     return [_row(results, key, None) for key in keys]
-
-
-def is_empty(row: Row) -> bool:
-    """True for a cell of the paper's that nothing here can fill yet."""
-    return row.status == "not available yet"
 
 
 # ---- words and numbers for people ---------------------------------------------------------------
@@ -264,10 +257,9 @@ CAPTION = (
 
 def markdown(rows: list[Row], others: list[Row]) -> str:
     """The table as Markdown."""
-    filled = [row for row in rows if section_is_begun(row, rows)]
     lines = ["# Table 1", "", CAPTION]
     section = None
-    for row in filled + others:
+    for row in rows + others:
         heading = section_text(row.key)
         if row.cell is None:
             heading += " (no cell in the paper's table)"
@@ -285,41 +277,11 @@ def markdown(rows: list[Row], others: list[Row]) -> str:
         printed = row.cell.printed if row.cell else ""
         cells = [what_text(row), row.label, printed, ours_text(row), difference, sd_text(row)]
         lines.append("| " + " | ".join([*cells, source]) + " |")
-    missing = missing_cells(rows)
-    if missing:
-        lines += ["", "## Not available yet", "", missing_text(missing), ""]
-        lines += ["| Net and data | Config | Column | Paper |", "|---|---|---|---:|"]
-        lines += [
-            f"| {section_text(Key(**{name: cell.subject.get(name) for name in Key._fields}))} "
-            f"| {cell.subject['config']} | {methods.COLUMN_LABELS[cell.subject['column']]} "
-            f"| {cell.printed} |"
-            for cell in missing
-        ]
     return "\n".join(lines) + "\n"
 
 
-def section_is_begun(row: Row, rows: list[Row]) -> bool:
-    """True where some cell of the same net and data set has a result or a command."""
-    return any(other.key[:2] == row.key[:2] and not is_empty(other) for other in rows)
-
-
-def missing_cells(rows: list[Row]) -> list[paper.Claim]:
-    """The paper's cells on nets and data sets for which nothing can be run yet."""
-    missing = (row.cell for row in rows if not section_is_begun(row, rows))
-    return list({cell.id: cell for cell in missing}.values())
-
-
-def missing_text(missing: list[paper.Claim]) -> str:
-    """One sentence on those cells."""
-    names = dict.fromkeys(methods.DATASET_LABELS[cell.subject["dataset"]] for cell in missing)
-    return (
-        f"The paper's table has {len(missing)} more numbers, on {' and '.join(names)}; "
-        "there is no command for them yet."
-    )
-
-
 def latex(rows: list[Row]) -> str:
-    """The begun sections as a booktabs table, for a paper of one's own."""
+    """The paper's cells as a booktabs table, for a paper of one's own."""
     lines = [
         r"% needs \usepackage{booktabs}",
         r"\begin{tabular}{llrrlr}",
@@ -328,8 +290,6 @@ def latex(rows: list[Row]) -> str:
     ]
     section = None
     for row in rows:
-        if not section_is_begun(row, rows):
-            continue
         if section_text(row.key) != section:
             section = section_text(row.key)
             same = [other for other in rows if section_text(other.key) == section]

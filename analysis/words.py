@@ -43,8 +43,13 @@ def percent(value: float, digits: int = 1) -> str:
     return f"{text if float(text) else text[1:]}%".replace("-", MINUS)
 
 
-def seeds(count: int) -> str:
-    return f"{count} seed" + ("" if count == 1 else "s")
+def count(number: int, noun: str) -> str:
+    """``1 number``, ``5 numbers``."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def seeds(number: int) -> str:
+    return count(number, "seed")
 
 
 def listing(parts: Sequence[str]) -> str:

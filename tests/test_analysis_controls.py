@@ -50,7 +50,7 @@ def test_decay_is_told_from_learning(tmp_path: Path) -> None:
     said = sentence(tmp_path, "decay")
     assert "by 0.469 whatever b is" in said
     assert "0.469 ± 0.000 (b = 1)" in said
-    assert "So decay moves it by −53.1% and learning by 0.0% of" in said
+    assert "So decay moves the variance by −53.1% and learning by 0.0% of" in said
 
 
 @pytest.mark.parametrize(("signal", "words"), [(0.0, "stays within 10%"), (3.0, "strays by up to")])

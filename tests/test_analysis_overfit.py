@@ -8,6 +8,7 @@ import pytest
 
 from analysis import overfit, paper
 from analysis.claims.core import DIRECTION, FAILS, HOLDS, NOT_RUN, Evidence
+from analysis.claims.overfit import less_overfit
 from analysis.claims.overfit import overfit as evaluate
 from analysis.figures import figure04, figure05
 from analysis.nulls import Nulls
@@ -98,8 +99,9 @@ def test_the_claims_follow_the_gaps(tmp_path):
 
 
 def test_claims_without_runs_name_the_command(tmp_path):
-    for claim in ("4.2.3/fig4", "4.2.3/fig5", "4.2.3/ip-overfit"):
-        finding = evaluate(paper.claims()[claim], evidence(tmp_path))
+    for claim in ("4.2.3/fig4", "4.2.3/fig5", "4.2.3/ip-overfit", "4.2.3/both-overfit"):
+        test = less_overfit if claim.endswith("both-overfit") else evaluate
+        finding = test(paper.claims()[claim], evidence(tmp_path))
         assert (finding.verdict, finding.command) == (NOT_RUN, "make reproduce ONLY=cifar10")
 
 
@@ -109,4 +111,14 @@ def test_the_claim_about_pruning_to_blocks(pruned, verdict, tmp_path):
         write(tmp_path, "(64,2)-BD_5", "bdip", seed, 0.72, 0.03)
         write(tmp_path, "(64,2)-BD_5", "ip_bdip", seed, 0.73, pruned)
     finding = evaluate(paper.claims()["4.2.3/ip-overfit"], evidence(tmp_path))
+    assert finding.verdict == verdict
+
+
+@pytest.mark.parametrize(("dense", "verdict"), [(0.08, HOLDS), (0.02, FAILS)])
+def test_the_claim_about_both_block_methods(dense, verdict, tmp_path):
+    for seed in (1, 2):
+        write(tmp_path, "(1,1)-BD_5", "bdip", seed, 0.76, dense)
+        write(tmp_path, "(64,2)-BD_5", "bdip", seed, 0.72, 0.03)
+        write(tmp_path, "(64,2)-BD_5", "ip_bdip", seed, 0.73, 0.01)
+    finding = less_overfit(paper.claims()["4.2.3/both-overfit"], evidence(tmp_path))
     assert finding.verdict == verdict

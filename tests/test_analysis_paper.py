@@ -88,6 +88,11 @@ def test_slips_are_slips() -> None:
     assert value["4.1/convnet-ip1"] == value["5.2/shape"][::-1]
 
 
+def test_iterations_are_the_papers() -> None:
+    assert [paper.iterations(name) for name in ("mnist", "svhn", "cifar10")] == [10000, 9000, 9000]
+    assert paper.iterations("fashion-mnist") is None
+
+
 def test_compression_counts_biases() -> None:
     """405,510 / 5,010, 66,250 / 1,418 and 779,110 / 26,470 give the printed folds."""
     value = {claim.id: claim.value for claim in paper.claims().values()}

@@ -103,6 +103,7 @@ def test_same_results_same_bytes(made: Path, tmp_path: Path) -> None:
 def test_page_from_nothing(tmp_path: Path) -> None:
     text = Page(report.write(load(tmp_path), tmp_path / "report")).text
     assert "No run is finished yet" in text
+    assert "Of the 27 numbers of the paper's Table 1, 0 have a result below." in text
     assert "No config has a result with both shuffles yet." in text
     assert "Not drawn, since runs are missing: Figure 6" in text
     table = text.partition("Other results")[0].partition("Table 1: test accuracy")[2]
@@ -162,6 +163,13 @@ def test_nearer_but_itself_off(tmp_path: Path) -> None:
 def test_one_seed_settles_nothing(tmp_path: Path) -> None:
     said = conclude(tmp_path, [[0.9881], [0.9842]], [[0.98], [0.97]])
     assert said == "FIXED is nearer in both configs, by less than these seeds can settle."
+
+
+def test_far_off_in_one_config_alone_is_told(tmp_path: Path) -> None:
+    said = conclude(tmp_path, AT_PAPER, [NEAR_OFF[0][:1], FAR_OFF[1]])
+    assert said.endswith(
+        "PER_PASS is more than 2 of its standard deviations off at (100,10)-BD_4 alone."
+    )
 
 
 def test_split_evidence(tmp_path: Path) -> None:

@@ -61,6 +61,16 @@ def test_ks_by_hand() -> None:
     assert bs.ks_distance(np.full(10, 100.0), 0.5, 1.0) == pytest.approx(1)
 
 
+def test_ks_of_the_bulk_leaves_the_zeros_out() -> None:
+    """Singular values far above the support: 1, where the zeros dilute the whole one to 1/y."""
+    layout = bs.Layout(10, 40, 1)
+    far = np.full(10, 100.0)
+    assert bs.ks_distance(layout.eigenvalues(far), layout.y, 1.0) == pytest.approx(0.25)
+    assert bs.bulk_ks_distance(layout, far, 1.0) == pytest.approx(1)
+    wide = bs.Layout(10, 5, 1)  # no zeros, nothing to leave out
+    assert bs.bulk_ks_distance(wide, far[:5], 1.0) == pytest.approx(1)
+
+
 @pytest.mark.parametrize("blocks", [1, 4])
 def test_a_random_matrix_is_within_the_null(blocks: int) -> None:
     layout = bs.Layout(40, 64, blocks)

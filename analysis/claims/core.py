@@ -13,9 +13,9 @@ from functools import cached_property
 
 import numpy as np
 
-from analysis import methods, table1, words
+from analysis import methods, paper, table1, words
 from analysis.paper import Claim
-from analysis.results import Key, Results, Run, Summary
+from analysis.results import OWN, REFERENCE, Key, Results, Run, Summary
 from analysis.sisters import Spectra
 
 HOLDS = "holds within seeds' spread"
@@ -54,6 +54,18 @@ def evaluator(function: Evaluator) -> Evaluator:
 
 
 @dataclass(frozen=True)
+class Differences:
+    """Points of accuracy between two nets, seed by seed, and whose runs they are."""
+
+    source: str
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        return math.fsum(self.values) / len(self.values)
+
+
+@dataclass(frozen=True)
 class Evidence:
     """All results, and the spectra read from them when asked for."""
 
@@ -65,23 +77,42 @@ class Evidence:
         """The rows of Table 1."""
         return table1.paper_rows(self.results)
 
-    def accuracy(self, key: Key, iterations: int | None = None) -> Summary | None:
-        """Final accuracies by seed: the user's own, else the reference's."""
-        return self.results.outcome(key, iterations).shown
+    def _summary(self, key: Key, source: str) -> Summary | None:
+        """Runs of one source; on the paper's data sets only those as long as the paper's."""
+        length = paper.iterations(key.dataset)
+        summary = self.results.summary(key, source, length)
+        as_long = summary is not None and length in (None, summary.iterations)
+        return summary if as_long else None
 
-    def runs(self, key: Key, iterations: int | None = None) -> list[Run]:
+    def accuracy(self, key: Key) -> Summary | None:
+        """Final accuracies by seed: the user's own, else the reference's."""
+        return self._summary(key, OWN) or self._summary(key, REFERENCE)
+
+    def runs(self, key: Key) -> list[Run]:
         """The runs behind `accuracy`."""
-        summary = self.accuracy(key, iterations)
+        summary = self.accuracy(key)
         return [] if summary is None else self.results.finished_runs(summary, key)
 
-    def some_run(
-        self, net: str, dataset: str | None = None, method: str | None = None
-    ) -> Run | None:
-        """Any finished run of a net, to read its settings from."""
+    def differences(self, key: Key, other: Key) -> Differences | None:
+        """Final accuracy of `key` minus that of `other`, by the seeds that one source has of both.
+
+        The user's own runs where there are such, else the reference's.
+        """
+        for source in (OWN, REFERENCE):
+            one, two = self._summary(key, source), self._summary(other, source)
+            if one is None or two is None or one.iterations != two.iterations:
+                continue
+            seeds = sorted(one.by_seed.keys() & two.by_seed.keys())
+            if seeds:
+                values = (one.by_seed[seed] - two.by_seed[seed] for seed in seeds)
+                return Differences(source, tuple(values))
+        return None
+
+    def some_run(self, net: str, dataset: str | None = None, method: str = "bdip") -> Run | None:
+        """Any finished run of a net with a method's own settings, to read these from."""
         for run in self.results.runs:
-            fits = run.finished and run.key.net == net
-            fits = fits and dataset in (None, run.key.dataset)
-            if fits and method in (None, (run.key.method or "").split(",")[0]):
+            fits = run.finished and run.key.net == net and run.key.method == method
+            if fits and dataset in (None, run.key.dataset):
                 return run
         return None
 
@@ -148,10 +179,8 @@ def judge_number(
         if off <= half:
             why += "; the printed digits are the same"
     verdict = DIRECTION if direction else FAILS
-    told = direction_words if direction else f"and not so that {direction_words}"
-    return Finding(
-        verdict, ours, f"{why}; {told}" if direction else f"{why}, {told}", source=source
-    )
+    told = direction_words if direction else f"it is not true that {direction_words}"
+    return Finding(verdict, ours, f"{why}; {told}", source=source)
 
 
 _COMPARE = {

@@ -3,7 +3,7 @@
 import numpy as np
 
 from analysis import block_spectrum, equation4, random_matrix, words
-from analysis.block_spectrum import Layout
+from analysis.block_spectrum import Layout, bulk_ks_distance
 from analysis.claims.core import (
     DIRECTION,
     EXACT,
@@ -43,7 +43,7 @@ def density_integrates(claim: Claim, evidence: Evidence) -> Finding:
 
 @evaluator
 def support_as_printed(claim: Claim, evidence: Evidence) -> Finding:
-    """The same with the ends of the support as printed, sigma^2 (1 -/+ y^2)."""
+    """Mass of the density between the ends of the support as printed, sigma^2 (1 -/+ y^2)."""
     told, right = [], True
     for y in Y:
         low, high = 1 - y**2, 1 + y**2
@@ -55,13 +55,30 @@ def support_as_printed(claim: Claim, evidence: Evidence) -> Finding:
 
 @evaluator
 def point_mass(claim: Claim, evidence: Evidence) -> Finding:
-    """Share of eigenvalues of a random (1/n) X X^T that are zero by rank."""
-    layout = Layout(20, 32, 1)
-    drawn = block_spectrum.draw(layout, 2, seed=1)
-    zeros = np.mean(layout.eigenvalues(drawn.singular[0]) == 0)
-    return exactly(
-        bool(np.isclose(zeros, 1 - 1 / layout.y)), f"{zeros:.3f} for y = {layout.y:g}, drawn"
-    )
+    """Share of eigenvalues of a random (1/n) X X^T that are zero, for y above and below 1."""
+    told, right = [], True
+    for m, n in ((32, 20), (160, 10), (16, 32)):
+        drawn = np.random.default_rng(1).standard_normal((m, n))
+        zeros = float(np.mean(np.linalg.eigvalsh(drawn @ drawn.T / n) < 1e-9))
+        right &= bool(np.isclose(zeros, max(0, 1 - n / m)))
+        told.append(f"{zeros:.4g} (y = {m / n:g})")
+    return exactly(right, "; ".join(told), _DRAWN)
+
+
+@evaluator
+def spectrum_converges(claim: Claim, evidence: Evidence) -> Finding:
+    """Kolmogorov-Smirnov distance of random matrices to the law: less than half at 4 times n."""
+    told, right = [], True
+    for y in (0.5, 1.6):
+        far = []
+        for n in (20, 80, 320):
+            layout = Layout(n, round(n * y), 1)
+            random = block_spectrum.draw(layout, 10, seed=n).singular
+            far.append(np.mean([bulk_ks_distance(layout, one, 1.0) for one in random]))
+        right &= far[1] < far[0] / 2 and far[2] < far[1] / 2
+        sizes = ", ".join(words.number(float(one), 2) for one in far)
+        told.append(f"{sizes} (y = {y:g}; n = 20, 80, 320)")
+    return exactly(right, "; ".join(told), "truly random matrices, drawn")
 
 
 @evaluator

@@ -11,6 +11,7 @@ from analysis.claims import (  # noqa: F401  (evaluators register themselves)
     formulas,
     nets,
     overfit,
+    rivals,
     spectrum,
     speed,
     variances,

@@ -1,8 +1,11 @@
 """Claims about settings and counts, read from the runs' own nets and solvers."""
 
+import functools
 import math
 import re
+from collections.abc import Callable
 
+from analysis import methods, paper
 from analysis.claims.core import (
     NOT_RUN,
     REPRODUCE,
@@ -24,19 +27,47 @@ SHAPES = {
     "mlp980": ((980, 784), (10, 980)),
 }
 
-# The settings of Caffe's own examples (examples/mnist, examples/cifar10 'quick').
+# The settings of Caffe's own examples (examples/mnist, examples/cifar10 'quick'). The second
+# example is two solvers, of 4,000 iterations and of 5,000 at a tenth of the rate.
 EXAMPLES = {
     "lenet": {
         "base_lr": "0.01", "momentum": "0.9", "weight_decay": "0.0005", "lr_policy": '"inv"',
         "gamma": "0.0001", "power": "0.75", "max_iter": "10000",
     },
-    "cuda_convnet": {"base_lr": "0.001", "momentum": "0.9", "weight_decay": "0.004"},
+    "cuda_convnet": {
+        "base_lr": "0.001", "momentum": "0.9", "weight_decay": "0.004",
+        "lr_policy": '"multistep"', "gamma": "0.1", "stepvalue": "4000", "max_iter": "9000",
+    },
 }  # fmt: skip
+# The fillers of their weights, in the net's order, with the Gaussian ones' standard deviations.
+FILLERS = {
+    "lenet": ["xavier"] * 4,
+    "cuda_convnet": ["gaussian 0.0001", *["gaussian 0.01"] * 2, *["gaussian 0.1"] * 2],
+}
 
 
-def _run(claim: Claim, evidence: Evidence) -> Run | None:
-    subject = claim.subject
-    return evidence.some_run(subject["net"], subject.get("dataset"), "bdip")
+def of_a_run(test: Callable[[Claim, Run], Finding]) -> Callable[[Claim, Evidence], Finding]:
+    """Registers an evaluator that reads the settings of one run of the claim's net."""
+
+    @evaluator
+    @functools.wraps(test)
+    def evaluate(claim: Claim, evidence: Evidence) -> Finding:
+        run = evidence.some_run(claim.subject["net"], claim.subject.get("dataset"))
+        return Finding(NOT_RUN, command=REPRODUCE) if run is None else test(claim, run)
+
+    return evaluate
+
+
+def of_the_runs(test: Callable[[Claim, list[Run]], Finding]) -> Callable:
+    """The same for one that reads the finished runs of the net and method that a claim names."""
+
+    @evaluator
+    @functools.wraps(test)
+    def evaluate(claim: Claim, evidence: Evidence) -> Finding:
+        runs = evidence.runs(key_of(claim))
+        return test(claim, runs) if runs else missing(key_of(claim))
+
+    return evaluate
 
 
 def _layers(net: str) -> list[str]:
@@ -51,51 +82,53 @@ def _types(run: Run) -> list[str]:
     return [kind[1] for kind, layer in found if kind and "phase: TEST" not in layer]
 
 
-@evaluator
-def batch_size(claim: Claim, evidence: Evidence) -> Finding:
+@of_a_run
+def batch_size(claim: Claim, run: Run) -> Finding:
     """batch_size of the training data layer in the runs' nets."""
-    run = _run(claim, evidence)
-    if run is None:
-        return Finding(NOT_RUN, command=REPRODUCE)
     train = [x for x in _layers(run.record["net_prototxt"]) if "phase: TRAIN" in x]
     found = re.search(r"batch_size: (\d+)", "".join(train))
     size = int(found[1]) if found else None
     return exactly(size == claim.value, str(size), source=run.source)
 
 
-@evaluator
-def iterations(claim: Claim, evidence: Evidence) -> Finding:
+@of_a_run
+def iterations(claim: Claim, run: Run) -> Finding:
     """max_iter of the runs."""
-    run = _run(claim, evidence)
-    if run is None:
-        return Finding(NOT_RUN, command=REPRODUCE)
     return exactly(run.max_iter == claim.value, f"{run.max_iter:,}", source=run.source)
 
 
 @evaluator
 def hyperparameters(claim: Claim, evidence: Evidence) -> Finding:
-    """Settings of the runs' solvers against those of Caffe's examples."""
+    """Settings of the runs' solvers and fillers of their weights against Caffe's examples."""
     told, right, source = [], True, ""
     for net, expected in EXAMPLES.items():
-        run = evidence.some_run(net, method="bdip")
-        if run is None or "," in (run.key.method or ""):
+        run = evidence.some_run(net)
+        if run is None:
             continue
         source = run.source
-        for name, value in expected.items():
-            found = re.search(rf"^{name}: (\S+)$", run.record["solver"], re.MULTILINE)
-            right &= found is not None and found[1] == value
-        told.append(net)
+        changed = [
+            name
+            for name, value in expected.items()
+            if not re.search(rf"^{name}: {re.escape(value)}$", run.record["solver"], re.MULTILINE)
+        ]
+        if _weight_fillers(run.record["net_prototxt"]) != FILLERS[net]:
+            changed.append("weight_filler")
+        right &= not changed
+        told.append(f"{net}: {'other ' + ', '.join(changed) if changed else 'the same'}")
     if not told:
         return Finding(NOT_RUN, command=REPRODUCE)
-    return exactly(right, f"{', '.join(told)}: {'the same' if right else 'changed'}", source=source)
+    return exactly(right, "; ".join(told), source=source)
 
 
-@evaluator
-def activated_layers(claim: Claim, evidence: Evidence) -> Finding:
+def _weight_fillers(net: str) -> list[str]:
+    """Such as ``gaussian 0.01``, in the net's order."""
+    pattern = r'weight_filler \{\s*type: "(\w+)"(?:\s*std: ([\d.e-]+))?'
+    return [" ".join(filter(None, found)) for found in re.findall(pattern, net)]
+
+
+@of_a_run
+def activated_layers(claim: Claim, run: Run) -> Finding:
     """Inner product layers that a ReLU follows in the runs' nets."""
-    run = _run(claim, evidence)
-    if run is None:
-        return Finding(NOT_RUN, command=REPRODUCE)
     types = _types(run)
     count = sum(
         kind.endswith("InnerProduct") and i + 1 < len(types) and types[i + 1] == "ReLU"
@@ -104,18 +137,36 @@ def activated_layers(claim: Claim, evidence: Evidence) -> Finding:
     return exactly(count == claim.value, str(count), source=run.source)
 
 
-@evaluator
-def layer_kinds(claim: Claim, evidence: Evidence) -> Finding:
+@of_a_run
+def layer_kinds(claim: Claim, run: Run) -> Finding:
     """Counts of convolutions, poolings and inner products in the runs' nets."""
-    run = _run(claim, evidence)
-    if run is None:
-        return Finding(NOT_RUN, command=REPRODUCE)
     types = _types(run)
-    counts = [
-        sum(kind.endswith(what) for kind in types)
-        for what in ("Convolution", "Pooling", "InnerProduct")
-    ]
+    counts = [_count(types, what) for what in ("Convolution", "Pooling", "InnerProduct")]
     return exactly(counts == claim.value, ", ".join(map(str, counts)), claim.unit, run.source)
+
+
+def _count(types: list[str], what: str) -> int:
+    return sum(kind.endswith(what) for kind in types)
+
+
+@evaluator
+def notation(claim: Claim, evidence: Evidence) -> Finding:
+    """Layers with weights in the runs' nets: m in all, the last n of them inner products."""
+    told, right = [], True
+    for net in methods.NET_LABELS:
+        run = evidence.some_run(net)
+        if run is None:
+            continue
+        types = [t for t in _types(run) if t.endswith(("Convolution", "InnerProduct"))]
+        n = run.key.config.partition("-")[0].count(",") + 1
+        m = int(run.key.config.rpartition("_")[2])
+        products = _count(types, "InnerProduct")
+        right &= len(types) == m and products == n
+        right &= all(kind.endswith("InnerProduct") for kind in types[-n:])
+        told.append(f"{net} {len(types)} layers, {products} inner products")
+    if not told:
+        return Finding(NOT_RUN, command=REPRODUCE)
+    return exactly(right, "; ".join(told))
 
 
 @evaluator
@@ -128,38 +179,62 @@ def softmax_loss(claim: Claim, evidence: Evidence) -> Finding:
     return exactly(found == {"SoftmaxWithLoss"}, ", ".join(sorted(found)))
 
 
-@evaluator
-def prune_setting(claim: Claim, evidence: Evidence) -> Finding:
-    """start or iters of `prune` in the runs' nets."""
-    key = key_of(claim)
-    runs = evidence.runs(key)
-    if not runs:
-        return missing(key)
-    field = "start" if "dense" in claim.id else "iters"
-    found = re.search(rf"^ +{field}: (\d+)", runs[0].record["net_prototxt"], re.MULTILINE)
-    if found is None:
-        return exactly(False, f"no {field}", source=runs[0].source)
-    value = int(found[1])
+def _prune_field(run: Run, field: str) -> int | None:
+    """A number in the net's first `prune`."""
+    found = re.search(rf"^ +{field}: (\d+)", run.record["net_prototxt"], re.MULTILINE)
+    return int(found[1]) if found else None
+
+
+@of_the_runs
+def prune_setting(claim: Claim, runs: list[Run]) -> Finding:
+    """start, iters or keep of `prune` in the runs' nets."""
+    value = _prune_field(runs[0], claim.subject["setting"])
+    if value is None:
+        return exactly(False, f"no {claim.subject['setting']}", source=runs[0].source)
     kept = value < claim.value if claim.relation == "<" else value == claim.value
     return exactly(kept, str(value), source=runs[0].source)
 
 
+@of_the_runs
+def three_phases(claim: Claim, runs: list[Run]) -> Finding:
+    """`prune` in the runs' nets: of type BLOCK_L1, started late and ended before the training."""
+    start, iters = (_prune_field(runs[0], field) for field in ("start", "iters"))
+    if start is None or iters is None or "type: BLOCK_L1" not in runs[0].record["net_prototxt"]:
+        return exactly(False, "no BLOCK_L1", source=runs[0].source)
+    rest = runs[0].max_iter - start - iters
+    told = f"{start:,} dense, {iters:,} pruning, {rest:,} block diagonal iterations"
+    return exactly(min(start, iters, rest) > 0, told, source=runs[0].source)
+
+
+@of_the_runs
+def magnitude_with_l2(claim: Claim, runs: list[Run]) -> Finding:
+    """`prune` of type MAGNITUDE in the runs' nets, and weight decay, L2 unless the solver says."""
+    net, solver = runs[0].record["net_prototxt"], runs[0].record["solver"]
+    kind = re.search(r'^regularization_type: "(\w+)"', solver, re.MULTILINE)
+    decay = re.search(r"^weight_decay: (\S+)", solver, re.MULTILINE)
+    told = f"{kind[1] if kind else 'L2'}, weight_decay {decay[1] if decay else 0}"
+    kept = "type: MAGNITUDE" in net and (kind is None or kind[1] == "L2") and decay is not None
+    return exactly(kept, told, source=runs[0].source)
+
+
 @evaluator
 def surviving_weights(claim: Claim, evidence: Evidence) -> Finding:
-    """Weights of the layer that are not zero at the end of the runs."""
+    """Weights that are not zero at the end of the runs, of one layer or of each in turn."""
     key = key_of(claim)
     runs = evidence.runs(key)
     if not runs:
         return missing(key)
+    names = claim.subject["layer"].split("+")
+    wanted = claim.value if isinstance(claim.value, list) else [claim.value]
     counts = {
-        int(layers[claim.subject["layer"]].weights[-1])
+        tuple(int(layers[name].weights[-1]) for name in names)
         for layers in map(evidence.spectra.layers, runs)
-        if claim.subject["layer"] in layers
+        if layers.keys() >= set(names)
     }
     if not counts:
         return missing(key, "the runs' weights are needed")
-    told = ", ".join(f"{count:,}" for count in sorted(counts))
-    return exactly(counts == {claim.value}, told, source=runs[0].source)
+    told = "; ".join(" and ".join(f"{n:,}" for n in one) for one in sorted(counts))
+    return exactly(counts == {tuple(wanted)}, told, source=runs[0].source)
 
 
 @evaluator
@@ -217,9 +292,26 @@ def weight_formula(claim: Claim, evidence: Evidence) -> Finding:
 
 @evaluator
 def weight_count(claim: Claim, evidence: Evidence) -> Finding:
-    """Weights of both inner product layers, biases not counted."""
-    count = count_weights(claim.subject["net"], _blocks(claim), biases=False)
+    """Weights of both inner product layers or of ip1 alone, biases not counted."""
+    net, blocks = claim.subject["net"], _blocks(claim)
+    if claim.subject.get("layer") == "ip1":
+        count = math.prod(SHAPES[net][0]) // blocks[0]
+    else:
+        count = count_weights(net, blocks, biases=False)
     return exactly(count == claim.value, f"{count:,}")
+
+
+@evaluator
+def storage(claim: Claim, evidence: Evidence) -> Finding:
+    """Parameters of the inner product layers over those of the dense net, biases counted."""
+    shares = {}
+    for cell in paper.table1_cells():
+        if cell.subject["column"] == "bdip":
+            net, blocks = cell.subject["net"], _blocks(cell)
+            small = count_weights(net, blocks, biases=True)
+            shares[cell.subject["config"]] = small / count_weights(net, [1, 1], biases=True)
+    told = "; ".join(f"{config} {share:.1%}" for config, share in shares.items())
+    return exactly(max(shares.values()) < 1, told, "of the dense net's")
 
 
 @evaluator
@@ -233,12 +325,9 @@ def most_blocks(claim: Claim, evidence: Evidence) -> Finding:
     return exactly(right, "; ".join(told))
 
 
-@evaluator
-def layer_outputs(claim: Claim, evidence: Evidence) -> Finding:
+@of_a_run
+def layer_outputs(claim: Claim, run: Run) -> Finding:
     """num_output of the hidden layers in the runs' nets."""
-    run = evidence.some_run(claim.subject["net"])
-    if run is None:
-        return Finding(NOT_RUN, command=REPRODUCE)
     found = re.findall(r"num_output: (\d+)", run.record["net_prototxt"])[:-1]
     right = {int(n) for n in found} == {claim.value}
     return exactly(right, ", ".join(found), source=run.source)
@@ -246,14 +335,21 @@ def layer_outputs(claim: Claim, evidence: Evidence) -> Finding:
 
 @evaluator
 def node_count(claim: Claim, evidence: Evidence) -> Finding:
-    """What is left of both layers when ip1 keeps 2 outputs."""
-    (n1, k1), (n2, _) = SHAPES[claim.subject["net"]]
-    kept = 2
+    """What is left of both layers when ip1 keeps as many outputs as the paper says, 2."""
+    (_, k1), (n2, _) = SHAPES[claim.subject["net"]]
+    kept = paper.claims()["4.2.3/node-outputs"].value
     answers = {
-        "4.2.3/node-outputs": (kept, f"{kept} of {n1}"),
         "4.2.3/node-ip1": ([k1, kept], f"{k1} × {kept}"),
         "4.2.3/node-ip2": ([kept, n2], f"{kept} × {n2}"),
         "4.2.3/node-weights": (k1 * kept + kept * n2, f"{k1 * kept + kept * n2:,}"),
     }
     value, ours = answers[claim.id]
     return exactly(value == claim.value, ours, "counted from the layers' shapes")
+
+
+@of_a_run
+def sister_name(claim: Claim, run: Run) -> Finding:
+    """Layers with weights of the net as it was trained."""
+    layers = run.key.config.rpartition("_")[2]
+    same = claim.printed.endswith(f"BD_{layers}")
+    return exactly(same, f"{layers} layers with weights", source=run.source)

@@ -26,6 +26,24 @@ def overfit(claim: Claim, evidence: Evidence) -> Finding:
     return judge_ranks(found, values, 1 if of_ratio else -1, listed(found, values))
 
 
+@evaluator
+def less_overfit(claim: Claim, evidence: Evidence) -> Finding:
+    """Training minus test accuracy of (64,2)-BD_5, BDIP and IP-BDIP: both below the dense net's."""
+    keys = [(CIFAR10.key(1), 1)]
+    keys += [(Key(CIFAR10.net, CIFAR10.dataset, PRUNED, one), 64) for one in ("bdip", "ip_bdip")]
+    found = [of_key(evidence.results, key, blocks) for key, blocks in keys]
+    if None in found:
+        why = f"(1,1)-BD_5 and {PRUNED} with both methods are needed"
+        return Finding(NOT_RUN, why=why, command=COMMAND)
+    gaps = by_common_seed(found, [one.final_gap for one in found])
+    dense, *blocks = (words.mean_sd(column) for column in gaps.T)
+    told = f"{dense} points dense, {blocks[0]} BDIP, {blocks[1]} IP-BDIP"
+    less = (gaps[:, 1:] < gaps[:, :1]).all(axis=1)
+    mean = gaps.mean(axis=0)
+    return judge_seeds(less.tolist(), bool((mean[1:] < mean[0]).all()), told,
+                       source=found[0].source)  # fmt: skip
+
+
 def _pruned(evidence: Evidence) -> Finding:
     pair = [
         of_key(evidence.results, Key(CIFAR10.net, CIFAR10.dataset, PRUNED, method), 64)

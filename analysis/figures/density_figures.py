@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from analysis import random_matrix, words
-from analysis.block_spectrum import ks_distance
+from analysis.block_spectrum import bulk_ks_distance
 from analysis.figures import style
 from analysis.figures.curves import BAND, BAND_WORDS, Curve, Drawn, pixels, save
 from analysis.sisters import Family, Spectra
@@ -58,10 +58,10 @@ def densities(
 
     outliers = words.mean_sd(member.outliers[:, -1], 2)
     ks = [
-        ks_distance(layout.eigenvalues(one), layout.y, float(v))
+        bulk_ks_distance(layout, one, float(v))
         for one, v in zip(member.singular[:, -1], member.variance[:, -1], strict=True)
     ]
-    null_ks = [ks_distance(layout.eigenvalues(one), layout.y, 1.0) for one in member.draws.singular]
+    null_ks = [bulk_ks_distance(layout, one, 1.0) for one in member.draws.singular]
     tail = np.mean(trained > high) * (1 - zeros)
     return Drawn(
         f"figure{number:02d}", f"Figure {number}", statement,
@@ -71,9 +71,9 @@ def densities(
         f"variance, {words.number(variance)}, and beside random matrices of the same shape. What "
         "the paper calls singular values here are eigenvalues, the squares of singular values "
         f"over {layout.n}. {zeros:.2%} of the {layout.inputs} eigenvalues are exactly zero, since "
-        f"W has only {layout.outputs} columns; the picture shows the others, and the paper's too. "
+        f"W has only {layout.outputs} columns; the picture shows the others, as the paper's does. "
         f"Above the law's end lie {tail:.1%} of all eigenvalues, and {outliers} of them are above "
-        "what random matrices reach. Kolmogorov–Smirnov distance to the law, zeros included: "
+        "what random matrices reach. Kolmogorov–Smirnov distance to the law, without the zeros: "
         f"{words.mean_sd(ks)}; random matrices: {words.number(float(np.mean(null_ks)))}, 95% of "
         f"them below {words.number(float(np.percentile(null_ks, 95)))}.",
         f"Figure {number}: spectrum of the trained dense layer beside the Marchenko–Pastur law",

@@ -1,6 +1,6 @@
 """Table 1, accuracy over iterations, the two shuffles and the paired differences."""
 
-from analysis import paired, shuffles, table1
+from analysis import paired, shuffles, table1, words
 from analysis.figures import accuracy
 from analysis.page import (
     Column,
@@ -25,11 +25,6 @@ MANY = 8  # results that have no cell: more are shown when asked for
 SOURCE_WORDS = {OWN: "own", REFERENCE: "reference"}
 
 
-def count_text(count: int, noun: str) -> str:
-    """``1 number``, ``5 numbers``."""
-    return f"{count} {noun}" + ("" if count == 1 else "s")
-
-
 TABLE1_COLUMNS = [
     Column("Method"),
     Column("Paper (%)", number=True),
@@ -50,7 +45,7 @@ def table1_row(row_: Row) -> Html:
         return element("tr", join([heading, number, missing], ""))
     summary = row_.shown
     spread = "" if summary.sd is None else f" ± {summary.sd:.2f}"
-    small = [f"{count_text(summary.n, 'seed')}, {SOURCE_WORDS[summary.source]}"]
+    small = [f"{words.count(summary.n, 'seed')}, {SOURCE_WORDS[summary.source]}"]
     if row_.shorter_than_paper:
         small[0] += f", at {summary.iterations:,} iterations"
     if row_.reference_beside_own:
@@ -76,7 +71,6 @@ def table1_lines(rows: list[Row]) -> list[Html]:
 
 def table1_section(rows: list[Row], others: list[Row]) -> Section:
     """The paper's cells beside ours, then the results that have no cell there."""
-    begun = [row_ for row_ in rows if table1.section_is_begun(row_, rows)]
     parts = [
         paragraph(table1.CAPTION, "note"),
         paragraph(
@@ -86,11 +80,8 @@ def table1_section(rows: list[Row], others: list[Row]) -> Section:
             "each, as far as it says.",
             "note",
         ),
-        table(TABLE1_COLUMNS, table1_lines(begun)),
+        table(TABLE1_COLUMNS, table1_lines(rows)),
     ]
-    missing = table1.missing_cells(rows)
-    if missing:
-        parts.append(paragraph(table1.missing_text(missing), "note"))
     if others:
         heading = "Other results, with no cell in the paper's table"
         lines = table(TABLE1_COLUMNS, table1_lines(others))
@@ -105,17 +96,17 @@ def table1_section(rows: list[Row], others: list[Row]) -> Section:
 def figure_caption(drawn: accuracy.Drawn) -> str:
     """Which runs are in the figure, said from the runs themselves."""
     curves = "; ".join(
-        f"{curve.row.label} {count_text(curve.summary.n, 'seed')} "
+        f"{curve.row.label} {words.count(curve.summary.n, 'seed')} "
         f"({SOURCE_WORDS[curve.summary.source]})"
         for curve in drawn.curves
     )
     bands = any(curve.summary.n > 1 for curve in drawn.curves)
-    words = f"{drawn.config}: mean test accuracy"
+    told = f"{drawn.config}: mean test accuracy"
     if bands:
-        words += ", bands one standard deviation over seeds"
+        told += ", bands one standard deviation over seeds"
     if any(curve.row.cell for curve in drawn.curves):
-        words += "; triangles at the right edge: the paper's final values"
-    return f"{words}. Curves: {curves}."
+        told += "; triangles at the right edge: the paper's final values"
+    return f"{told}. Curves: {curves}."
 
 
 def figures_section(drawn: list[accuracy.Drawn]) -> Section:
@@ -157,7 +148,7 @@ PAIR_COLUMNS = [
 
 def pair_line(pair: paired.Comparison) -> Html:
     spread = "" if pair.sd is None else f" ± {pair.sd:.2f}"
-    small = element("small", f"{count_text(pair.n, 'seed')}, {SOURCE_WORDS[pair.source]}")
+    small = element("small", f"{words.count(pair.n, 'seed')}, {SOURCE_WORDS[pair.source]}")
     ours = join([text(f"{signed(pair.mean, 2)}{spread}"), Html("<br>"), small], "")
     printed = "" if pair.printed is None else signed(pair.printed, 2)
     name = f"{pair.first.label} {table1.MINUS} {pair.second.label}"
@@ -191,7 +182,7 @@ def pairs_section(found: list[paired.Comparison]) -> Section:
     if main:
         parts.append(_pairs_table(main))
     if others:
-        heading = f"Other configs ({count_text(len(others), 'pair')})"
+        heading = f"Other configs ({words.count(len(others), 'pair')})"
         parts.append(details(heading, _pairs_table(others)))
     parts.append(files(["paired.csv"]))
     return Section("pairs", "Method against method, seed by seed", join(parts))

@@ -19,6 +19,7 @@ from analysis.page import (
     table,
     text,
 )
+from analysis.paper import Claim
 
 CLASSES = {
     HOLDS: "holds",
@@ -30,13 +31,15 @@ CLASSES = {
 }
 MEANINGS = {
     HOLDS: "ours and the paper's number differ by at most two standard deviations of what one more "
-    "run would differ by; a statement is true with every seed",
+    "run would differ by (with three seeds chance alone exceeds that in one case of five); a "
+    "statement is true with every seed",
     EXACT: "settings, counts and formulas that are as printed",
     DIRECTION: "not within the spread, or one seed only, but true in the sense that the test names",
     FAILS: "neither",
     NOT_RUN: "results are missing; the ledger names the command that makes them",
     NOT_CHECKED: "quoted from other authors, or out of reach here",
 }
+RELATIONS = {"~": "about ", "<": "< ", "<=": "≤ ", ">": "> ", ">=": "≥ "}
 SHORT = 60  # characters: longer findings stand in the ledger alone
 COLUMNS = [Column("Claim"), Column("Paper"), Column("Ours"), Column("Verdict")]
 
@@ -75,6 +78,15 @@ def failing(entries: list[Entry]) -> Html:
     return element("ul", join(parts)) if parts else Html("")
 
 
+def _printed(claim: Claim) -> str:
+    """What the paper prints; a bare number with its relation and unit."""
+    if claim.value is None or not re.fullmatch(r"[\d.,^× -]+", claim.printed):
+        return claim.printed
+    relation = RELATIONS.get(claim.relation, "")
+    unit = f" {claim.unit}" if claim.unit else ""
+    return f"{relation}{claim.printed}{unit}".replace(" percent", "%")
+
+
 def _line(entry: Entry) -> Html:
     claim, found = entry.claim, entry.finding
     small = [element("small", claim.place)]
@@ -87,12 +99,9 @@ def _line(entry: Entry) -> Html:
     ours += [element("small", found.why)] if found.why else []
     ours += [element("small", f"`{found.command}`")] if found.command else []
     source = [element("small", found.source)] if found.source else []
-    relation = "" if claim.relation in ("=", "") else f"{claim.relation} "
-    unit = f" {claim.unit}" if claim.unit and claim.unit not in claim.printed else ""
-    unit = unit.replace(" percent", "%") if "%" not in claim.printed else ""
     cells = [
         statement,
-        text(f"{relation}{claim.printed}{unit}" if claim.value is not None else claim.printed),
+        text(_printed(claim)),
         join(ours, "<br>"),
         join([mark(found.verdict), *source], ""),
     ]

@@ -1,6 +1,6 @@
 """What there is and what it says, in sentences and counts made from the results."""
 
-from analysis import methods, paired, paper, shuffles, table1
+from analysis import methods, paired, paper, shuffles, words
 from analysis.claims.core import NOT_CHECKED, NOT_RUN
 from analysis.claims.ledger import Entry
 from analysis.page import (
@@ -12,7 +12,6 @@ from analysis.page import (
 )
 from analysis.results import OWN
 from analysis.sections import ledger
-from analysis.sections.accuracy import count_text
 from analysis.table1 import Row, signed
 
 
@@ -20,14 +19,11 @@ def summary_section(
     rows: list[Row], found: list[paired.Comparison], entries: list[Entry]
 ) -> Section:
     """How many claims hold and which do not; what there is and what it says, in sentences."""
-    begun = [row for row in rows if table1.section_is_begun(row, rows) and not table1.is_empty(row)]
-    done = [row for row in begun if row.shown]
-    cells = {row.cell.id for row in begun}
+    done = [row for row in rows if row.shown]
     filled = {row.cell.id for row in done}
     own = sum(row.shown.source == OWN for row in done)
     said = [
-        f"The paper's Table 1 has {len(paper.table1_cells())} numbers. This project can make "
-        f"{len(cells)} of them so far; {len(filled)} of these {len(cells)} "
+        f"Of the {len(paper.table1_cells())} numbers of the paper's Table 1, {len(filled)} "
         f"{'has' if len(filled) == 1 else 'have'} a result below."
     ]
     if done:
@@ -40,7 +36,7 @@ def summary_section(
         said.append("No run is finished yet. `make quick` gives a first result.")
     unfinished = sum(len(row.outcome.unfinished) for row in rows)
     if unfinished:
-        said.append(f"{count_text(unfinished, 'run')} not finished: {under_way(rows)}.")
+        said.append(f"{words.count(unfinished, 'run')} not finished: {under_way(rows)}.")
     judged = [e for e in entries if e.finding.verdict not in (NOT_RUN, NOT_CHECKED)]
     lead = (
         f"The ledger below has {len(entries)} checkable statements of the paper; results decide "
@@ -58,7 +54,7 @@ def source_sentence(own: int, reference: int) -> str:
     """Whose runs the table shows."""
     places = {"your own runs": own, "the reference runs that come with the project": reference}
     given = [f"{count} from {place}" for place, count in places.items() if count]
-    return f"{count_text(own + reference, 'result')} in the table: {' and '.join(given)}."
+    return f"{words.count(own + reference, 'result')} in the table: {' and '.join(given)}."
 
 
 def under_way(rows: list[Row]) -> str:
@@ -78,7 +74,7 @@ def agreement_sentences(done: list[Row]) -> list[str]:
         near = [row for row in judged if abs(row.difference_in_sd) <= 2]
         far = [row for row in judged if row not in near]
         sentence = (
-            f"{len(near)} of the {count_text(len(judged), 'result')} with several seeds "
+            f"{len(near)} of the {words.count(len(judged), 'result')} with several seeds "
             f"{'lies' if len(near) == 1 else 'lie'} within two of our standard deviations of the "
             "paper's number."
         )
@@ -92,7 +88,7 @@ def agreement_sentences(done: list[Row]) -> list[str]:
     if single:
         largest = max(single, key=lambda row: abs(row.difference))
         said.append(
-            f"{count_text(len(single), 'result')} from one seed: the largest difference from the "
+            f"{words.count(len(single), 'result')} from one seed: the largest difference from the "
             f"paper is {signed(largest.difference, 2)} points, at {largest.key.config} "
             f"{largest.label}; one seed has no spread to judge it by."
         )

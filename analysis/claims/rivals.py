@@ -1,0 +1,55 @@
+"""Claims about block layers' run time beside dense and sparse ones: all nets of Table 1."""
+
+from analysis import paper, timings, words
+from analysis.claims.core import DIRECTION, FAILS, NOT_RUN, Evidence, Finding, evaluator
+from analysis.paper import Claim
+from analysis.timings import Timings
+
+
+def _seconds(found: Timings, net: str, blocks: list[int], method: str) -> float | None:
+    """Forward seconds of both inner product layers; dense where a layer has one block."""
+    total = 0.0
+    for number, b in enumerate(blocks, 1):
+        places = found.places(net, "forward", layer=f"ip{number}", b=b)
+        if not places:
+            return None
+        dense = method == "dense" or b == 1
+        second = found.dense(places[0]) if dense else found.seconds[places[0]].get(method)
+        if second is None:
+            return None
+        total += second
+    return total
+
+
+def _beside(evidence: Evidence, method: str) -> Finding:
+    """Forward run time of `method` over that of the block layers, in every net of Table 1."""
+    root = evidence.results.root
+    found = timings.find(root) if root is not None else None
+    if found is None:
+        return Finding(NOT_RUN, why="no timings among the results", command=timings.COMMAND)
+    ratios: dict[str, float] = {}
+    for cell in paper.table1_cells():
+        config, net = cell.subject["config"], cell.subject["net"]
+        if cell.subject["column"] != "bdip":
+            continue
+        blocks = [int(b) for b in config.partition("-")[0].strip("()").split(",")]
+        both = [_seconds(found, net, blocks, one) for one in (method, "layer")]
+        if None in both:
+            why = f"{config} is not among the timings"
+            return Finding(NOT_RUN, why=why, command=timings.COMMAND)
+        ratios[config] = both[0] / both[1]
+    ours = "; ".join(f"{config} {words.number(ratio)}" for config, ratio in ratios.items())
+    verdict = DIRECTION if min(ratios.values()) > 1 else FAILS
+    return Finding(verdict, ours, f"times as fast; on {found.device}")
+
+
+@evaluator
+def faster_than_dense(claim: Claim, evidence: Evidence) -> Finding:
+    """Forward products of both layers, dense over block, in every net of Table 1 (make bench)."""
+    return _beside(evidence, "dense")
+
+
+@evaluator
+def faster_than_sparse(claim: Claim, evidence: Evidence) -> Finding:
+    """Forward products, CSR with as many weights over block, every net of Table 1 (make bench)."""
+    return _beside(evidence, "csr")
