@@ -184,7 +184,7 @@ def _to_the_law(member: Member) -> tuple[np.ndarray, float]:
 
 @evaluator
 def blocks_follow_the_law(claim: Claim, evidence: Evidence) -> Finding:
-    """Kolmogorov-Smirnov distance of every sister to the law of its own blocks: as of random ones."""
+    """Kolmogorov-Smirnov distance of every sister to the law of its blocks: as of random ones."""
     members = members_of(claim, evidence)
     if isinstance(members, Finding):
         return members
