@@ -3,10 +3,10 @@
 #   docker build -t bdip .
 #   docker run --rm -v "$PWD/results:/bdip/results" -v "$PWD/report:/bdip/report" bdip make reproduce
 #
-# With CUDA, on a machine with NVIDIA's container runtime; the compiler comes from the base image, which has to be
-# one with apt. (Written down, not tried: the image above, without CUDA, is what was built and run.)
+# With CUDA, for a machine with NVIDIA's container runtime (CUDA_ARCH: the card's, as 90; without it the driver
+# compiles for the card at the first start). The compiler is among NVIDIA's Python packages.
 #
-#   docker build -t bdip-cuda --build-arg BASE=nvidia/cuda:13.0.1-devel-ubuntu24.04 --build-arg CUDA=1 .
+#   docker build -t bdip-cuda --build-arg CUDA=1 --build-arg CUDA_ARCH=90 .
 #   docker run --rm --gpus all ... bdip-cuda make reproduce DEVICE=gpu
 ARG BASE=debian:bookworm-slim
 FROM $BASE

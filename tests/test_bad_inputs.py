@@ -317,6 +317,10 @@ TABLE: dict[str, Bad] = {
         ("is CUDA 11; 12 and 13 are supported",),
         old_toolkit,
     ),
+    "a CUDA that is not there": Bad(
+        ("env", "CUDA_HOME=cuda", "scripts/build/cuda_toolkit.sh"),
+        ("CUDA_HOME is cuda, which has no bin/nvcc",),
+    ),
     # results
     "a file where results should be": Bad(
         LENET,

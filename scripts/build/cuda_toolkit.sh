@@ -1,9 +1,9 @@
 #!/bin/bash
 # Prints the root of a CUDA toolkit (12 or 13) with nvcc, cuBLAS and cuRAND.
 #
-# The system's (CUDA_HOME, nvcc on the PATH, /usr/local/cuda), if it has all three. If it lacks the libraries,
-# a root made of links, build/cuda-toolkit, completes it with NVIDIA's Python packages, pinned with hashes; so
-# no installer that wants root is needed.
+# The system's (CUDA_HOME, nvcc on the PATH, /usr/local/cuda), if it has all three. What it lacks comes from
+# NVIDIA's Python packages, pinned with hashes, so no installer that wants root is needed: all of it into
+# build/cuda-toolkit if there is no nvcc; else the libraries, and links there to the rest of the system's.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -13,56 +13,78 @@ fail() {
   exit 1
 }
 
-for candidate in "${CUDA_HOME:-}" "$(dirname "$(dirname "$(readlink -f "$(command -v nvcc || true)")")")" /usr/local/cuda; do
-  if [ -n "$candidate" ] && [ -x "$candidate/bin/nvcc" ]; then
-    system=$(readlink -f "$candidate")
-    break
-  fi
-done
-[ -n "${system:-}" ] || fail "CUDA=1 needs nvcc: install a CUDA toolkit (12 or 13), or set CUDA_HOME to one"
-version=$("$system/bin/nvcc" --version | sed -nE 's/.*release ([0-9]+)\..*/\1/p')
-case $version in
-  12 | 13) ;;
-  *) fail "$system is CUDA $version; 12 and 13 are supported" ;;
-esac
-
-complete=1
-for header in cublas_v2.h curand.h; do
-  [ -e "$system/include/$header" ] || complete=
-done
-if [ -n "$complete" ]; then
-  echo "$system"
-  exit
+system=
+if [ -n "${CUDA_HOME:-}" ]; then
+  [ -x "$CUDA_HOME/bin/nvcc" ] || fail "CUDA_HOME is $CUDA_HOME, which has no bin/nvcc; correct or unset it"
+  system=$(readlink -f "$CUDA_HOME")
+else
+  for candidate in "$(dirname "$(dirname "$(readlink -f "$(command -v nvcc || true)")")")" /usr/local/cuda; do
+    if [ -x "$candidate/bin/nvcc" ]; then
+      system=$(readlink -f "$candidate")
+      break
+    fi
+  done
 fi
+version=13
+requirements=()
+if [ -n "$system" ]; then
+  version=$("$system/bin/nvcc" --version | sed -nE 's/.*release ([0-9]+)\..*/\1/p')
+  case $version in
+    12 | 13) ;;
+    *) fail "$system is CUDA $version; 12 and 13 are supported" ;;
+  esac
+  if [ -e "$system/include/cublas_v2.h" ] && [ -e "$system/include/curand.h" ]; then
+    echo "$system"
+    exit
+  fi
+else
+  requirements+=("$here/requirements.nvcc.txt")
+fi
+requirements+=("$here/requirements.cuda$version.txt")
 
 toolkit=$root/build/cuda-toolkit
-requirements=$here/requirements.cuda$version.txt
 stamp=$toolkit/complete
-wanted="$system $(sha256sum <"$requirements")"
+wanted="$system $(cat "${requirements[@]}" | sha256sum)"
 if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
   echo "$toolkit"
   exit
 fi
-echo "Completing the CUDA toolkit in $system with cuBLAS and cuRAND (half a gigabyte)" >&2
+if [ -n "$system" ]; then
+  echo "Completing the CUDA toolkit in $system with cuBLAS and cuRAND (half a gigabyte)" >&2
+else
+  echo "No nvcc here: getting CUDA's compiler and libraries (0.7 gigabytes)" >&2
+fi
 rm -rf "$toolkit"
 mkdir -p "$toolkit"/{include,lib64}
-"$root/build/venv/bin/python" -m pip install --quiet --no-deps --require-hashes --requirement "$requirements" \
-  --target "$toolkit/packages" >&2 || fail "NVIDIA's Python packages could not be installed"
-# All of the system's toolkit, but for the two folders which get more.
-for path in "$system"/*; do
-  name=$(basename "$path")
-  [ -e "$toolkit/$name" ] || ln -s "$path" "$toolkit/$name"
-done
+"$root/build/venv/bin/python" -m pip install --quiet --no-deps --require-hashes \
+  "${requirements[@]/#/--requirement=}" --target "$toolkit/packages" >&2 ||
+  fail "NVIDIA's Python packages could not be installed"
 ln -sfn lib64 "$toolkit/lib"
-ln -s "$system"/include/* "$toolkit/include/"
-ln -s "$system"/lib64/* "$toolkit/lib64/"
+if [ -n "$system" ]; then
+  # All of the system's toolkit, but for the two folders which get more.
+  for path in "$system"/*; do
+    name=$(basename "$path")
+    [ -e "$toolkit/$name" ] || ln -s "$path" "$toolkit/$name"
+  done
+  ln -s "$system"/include/* "$toolkit/include/"
+  ln -s "$system"/lib64/* "$toolkit/lib64/"
+fi
 for path in "$toolkit"/packages/nvidia/*/include/*; do
   ln -sfn "$path" "$toolkit/include/$(basename "$path")"
 done
-for path in "$toolkit"/packages/nvidia/*/lib/lib*.so*; do
+for path in "$toolkit"/packages/nvidia/*/lib/*; do
+  ln -sfn "$path" "$toolkit/lib64/$(basename "$path")"
+done
+for path in "$toolkit"/packages/nvidia/*/lib/lib*.so.*; do
   name=$(basename "$path")
-  ln -sfn "$path" "$toolkit/lib64/$name"
   ln -sfn "$path" "$toolkit/lib64/${name%%.so*}.so"
 done
+if [ -z "$system" ]; then
+  # nvcc looks for the rest of the toolkit beside the folder that it is in, whatever links lead there.
+  packages=$(dirname "$(echo "$toolkit"/packages/nvidia/*/bin/nvcc)")/..
+  ln -sfn "$packages/bin" "$toolkit/bin"
+  ln -sfn "$packages/nvvm" "$toolkit/nvvm"
+  ln -sfn "$toolkit/lib64" "$packages/lib64"
+fi
 echo "$wanted" >"$stamp"
 echo "$toolkit"
