@@ -182,7 +182,7 @@ static INLINE void Columns(const Part<Dtype>& p, int* output) {
 
 // Rows at a time: so many lines have room in the first cache whatever their
 // distance.
-static const int kRows = 32;
+static const int kBatchRows = 32;
 
 template <typename Dtype, int BYTES>
 static INLINE void Products(const BatchedGemm& g, const Dtype* A,
@@ -196,7 +196,7 @@ static INLINE void Products(const BatchedGemm& g, const Dtype* A,
   p.ld_start = bias ? 0 : g.c.ld;
   for (int row = 0; row < g.n; row += p.rows) {
     const int left = g.n - row;
-    p.rows = left < 2 * kRows ? left : kRows;
+    p.rows = left < 2 * kBatchRows ? left : kBatchRows;
     for (int i = 0; i < g.batch; ++i) {
       p.x = B + g.b.offset(i) + row * p.ld_x;
       p.w = A + static_cast<int64_t>(i) * g.m * g.k;
