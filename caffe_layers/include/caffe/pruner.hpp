@@ -26,7 +26,9 @@ namespace caffe {
  *   5. Update(t): w -= update; what is pruned stays 0, and what is to be pruned
  *      now becomes 0,
  *   6. RemoveOutputs(t): for NODE, bias and next weights of removed outputs
- *      become 0.
+ *      become 0,
+ *   7. ClearHistory(t): now and then, what the solver remembers of pruned
+ *      entries becomes 0.
  * An entry that may be pruned and is 0 is pruned: there is no other state, so
  * weights are all that a snapshot has to hold.
  */
@@ -42,6 +44,10 @@ class Pruner {
   void Gradient(int iter);
   void Update(int iter);
   void RemoveOutputs(int iter);
+  /// @brief Pruned entries have no gradient, so that their momentum decays: to
+  ///        subnormal numbers, with which processors are many times slower, and
+  ///        which never become 0. It moves nothing, and is cleared in time.
+  void ClearHistory(int iter, Blob<Dtype>* history);
   /// @brief To be called when weights came from elsewhere (a snapshot).
   void Forget() { known_ = false; }
 
@@ -66,7 +72,8 @@ class Pruner {
   void CutOutputs(int64_t keep);
   void FindRemovedOutputs();
   PruneRegion Region(PruneRegion::Kind kind, const Blob<Dtype>& blob);
-  void ApplyGradient(Dtype l1, Dtype l2);
+  /// @param gradient the blob whose data, or diff, is the gradient
+  void ApplyGradient(Dtype l1, Dtype l2, Blob<Dtype>* gradient, Part part);
   void ApplyUpdate(PruneRule rule, Dtype threshold);
   void ApplyZero(PruneRegion::Kind kind, Blob<Dtype>* blob, Part part);
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -8,8 +9,9 @@
 #if defined(__GNUC__) && !defined(__clang__)
 // Nobody asks for the exceptions of comparisons with NaN; if they are to be
 // kept, no loop with a choice in it becomes vector instructions.
+// And the bits are the same whether a processor multiplies and adds at once.
 #pragma GCC push_options
-#pragma GCC optimize("no-trapping-math")
+#pragma GCC optimize("no-trapping-math", "fp-contract=off")
 #endif
 #include "caffe/util/prune_math.hpp"
 
@@ -17,6 +19,16 @@
 #include "caffe/util/format.hpp"
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/permutation.hpp"
+
+// One body, compiled for several processors: the one at hand is found out when
+// the library is loaded.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define FOR_EACH_PROCESSOR \
+    __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define FOR_EACH_PROCESSOR
+#endif
+#define INLINE __attribute__((always_inline))
 
 namespace caffe {
 
@@ -212,7 +224,7 @@ void Pruner<Dtype>::FindRemovedOutputs() {
 template <typename Dtype>
 void Pruner<Dtype>::MaskGradient(int iter) {
   if (phase(iter) == BEFORE) { return; }
-  ApplyGradient(0, 0);
+  ApplyGradient(0, 0, blob_, DIFF);
   for (int i = 0; i < followers_.size(); ++i) {
     ApplyZero(followers_[i].second, followers_[i].first, DIFF);
   }
@@ -223,7 +235,7 @@ void Pruner<Dtype>::Gradient(int iter) {
   if (phase(iter) == BEFORE) { return; }
   const Dtype alpha = phase(iter) == DURING ? param_.alpha() : 0;
   const bool l1 = param_.type() == PruneParameter_Type_BLOCK_L1;
-  ApplyGradient(l1 ? alpha : 0, l1 ? 0 : alpha);
+  ApplyGradient(l1 ? alpha : 0, l1 ? 0 : alpha, blob_, DIFF);
 }
 
 template <typename Dtype>
@@ -257,6 +269,13 @@ void Pruner<Dtype>::RemoveOutputs(int iter) {
   for (int i = 0; i < followers_.size(); ++i) {
     ApplyZero(followers_[i].second, followers_[i].first, DATA);
   }
+}
+
+template <typename Dtype>
+void Pruner<Dtype>::ClearHistory(int iter, Blob<Dtype>* history) {
+  const int interval = 64;  // 0.5 to the 64th is far from subnormal
+  if (phase(iter) == BEFORE || iter % interval != 0) { return; }
+  ApplyGradient(0, 0, history, DATA);
 }
 
 template <typename Dtype>
@@ -300,21 +319,30 @@ void prune_zero_gpu(const PruneRegion& region, Dtype* w);
 // Calls body(begin, end, inside) for all runs of entries which are in the region
 // or not: loops without a test or a division for each entry.
 template <typename Body>
-static void ForEachRun(const PruneRegion& region, const Body& body) {
+static INLINE inline void ForEachRun(const PruneRegion& region,
+    const Body& body) {
   const int cols = region.cols;
+  const int count = region.rows * cols;
   if (region.kind == PruneRegion::EVERYWHERE) {
-    body(0, region.rows * cols, true);
+    body(0, count, true);
+    return;
+  }
+  if (region.kind == PruneRegion::BLOCKS) {
+    // What follows a row's block and what precedes the next row's are one run.
+    int end = 0;
+    for (int row = 0; row < region.rows; ++row) {
+      const int block = row * cols + region.block_cols *
+          region.table[row / region.block_rows];
+      body(end, block, true);
+      end = block + region.block_cols;
+      body(block, end, false);
+    }
+    body(end, count, true);
     return;
   }
   for (int row = 0; row < region.rows; ++row) {
     const int begin = row * cols;
-    if (region.kind == PruneRegion::BLOCKS) {
-      const int block = begin + region.block_cols *
-          region.table[row / region.block_rows];
-      body(begin, block, true);
-      body(block, block + region.block_cols, false);
-      body(block + region.block_cols, begin + cols, true);
-    } else if (region.kind == PruneRegion::ROWS) {
+    if (region.kind == PruneRegion::ROWS) {
       body(begin, begin + cols, region.contains(begin));
     } else {
       for (int col = 0; col < cols; ++col) {
@@ -325,20 +353,9 @@ static void ForEachRun(const PruneRegion& region, const Body& body) {
 }
 
 template <typename Dtype>
-void Pruner<Dtype>::ApplyGradient(Dtype l1, Dtype l2) {
-  const PruneRegion region = Region(kind_, *blob_);
-  if (Caffe::mode() == Caffe::GPU) {
-#ifndef CPU_ONLY
-    prune_gradient_gpu(region, l1, l2, blob_->gpu_data(),
-        blob_->mutable_gpu_diff());
-#else
-    NO_GPU;
-#endif
-    return;
-  }
-  const Dtype* w = blob_->cpu_data();
-  Dtype* g = blob_->mutable_cpu_diff();
-  ForEachRun(region, [=](int begin, int end, bool inside) {
+static INLINE inline void GradientRuns(const PruneRegion& region, Dtype l1,
+    Dtype l2, const Dtype* __restrict__ w, Dtype* __restrict__ g) {
+  ForEachRun(region, [=](int begin, int end, bool inside) INLINE {
     if (!inside) { return; }
     for (int i = begin; i < end; ++i) {
       g[i] = PrunedGradient(w[i], g[i], l1, l2);
@@ -347,21 +364,14 @@ void Pruner<Dtype>::ApplyGradient(Dtype l1, Dtype l2) {
 }
 
 template <typename Dtype>
-void Pruner<Dtype>::ApplyUpdate(PruneRule rule, Dtype threshold) {
-  const PruneRegion region = Region(kind_, *blob_);
-  if (Caffe::mode() == Caffe::GPU) {
-#ifndef CPU_ONLY
-    prune_update_gpu(region, rule, threshold, blob_->gpu_diff(),
-        blob_->mutable_gpu_data());
-#else
-    NO_GPU;
-#endif
-    return;
-  }
-  const Dtype* d = blob_->cpu_diff();
-  Dtype* w = blob_->mutable_cpu_data();
-  ForEachRun(region, [=](int begin, int end, bool inside) {
-    if (inside) {
+static INLINE inline void UpdateRuns(const PruneRegion& region, PruneRule rule,
+    Dtype threshold, const Dtype* __restrict__ d, Dtype* __restrict__ w) {
+  ForEachRun(region, [=](int begin, int end, bool inside) INLINE {
+    if (inside && rule == PRUNE_SHRINK) {
+      for (int i = begin; i < end; ++i) {
+        w[i] = PrunedWeight(w[i], d[i], PRUNE_SHRINK, threshold);
+      }
+    } else if (inside) {
       for (int i = begin; i < end; ++i) {
         w[i] = PrunedWeight(w[i], d[i], rule, threshold);
       }
@@ -371,6 +381,65 @@ void Pruner<Dtype>::ApplyUpdate(PruneRule rule, Dtype threshold) {
       }
     }
   });
+}
+
+FOR_EACH_PROCESSOR
+static void prune_gradient_cpu(const PruneRegion& region, float l1, float l2,
+    const float* w, float* g) {
+  GradientRuns(region, l1, l2, w, g);
+}
+
+FOR_EACH_PROCESSOR
+static void prune_gradient_cpu(const PruneRegion& region, double l1, double l2,
+    const double* w, double* g) {
+  GradientRuns(region, l1, l2, w, g);
+}
+
+FOR_EACH_PROCESSOR
+static void prune_update_cpu(const PruneRegion& region, PruneRule rule,
+    float threshold, const float* d, float* w) {
+  UpdateRuns(region, rule, threshold, d, w);
+}
+
+FOR_EACH_PROCESSOR
+static void prune_update_cpu(const PruneRegion& region, PruneRule rule,
+    double threshold, const double* d, double* w) {
+  UpdateRuns(region, rule, threshold, d, w);
+}
+
+template <typename Dtype>
+void Pruner<Dtype>::ApplyGradient(Dtype l1, Dtype l2, Blob<Dtype>* gradient,
+    Part part) {
+  const PruneRegion region = Region(kind_, *blob_);
+  if (Caffe::mode() == Caffe::GPU) {
+#ifndef CPU_ONLY
+    prune_gradient_gpu(region, l1, l2, blob_->gpu_data(), part == DIFF ?
+        gradient->mutable_gpu_diff() : gradient->mutable_gpu_data());
+#else
+    NO_GPU;
+#endif
+    return;
+  }
+  prune_gradient_cpu(region, l1, l2, blob_->cpu_data(), part == DIFF ?
+      gradient->mutable_cpu_diff() : gradient->mutable_cpu_data());
+}
+
+template <typename Dtype>
+void Pruner<Dtype>::ApplyUpdate(PruneRule rule, Dtype threshold) {
+  const PruneRegion region = Region(kind_, *blob_);
+  // With 0, what is not above 0 is pruned all the same.
+  threshold = std::max(threshold, std::numeric_limits<Dtype>::denorm_min());
+  if (Caffe::mode() == Caffe::GPU) {
+#ifndef CPU_ONLY
+    prune_update_gpu(region, rule, threshold, blob_->gpu_diff(),
+        blob_->mutable_gpu_data());
+#else
+    NO_GPU;
+#endif
+    return;
+  }
+  prune_update_cpu(region, rule, threshold, blob_->cpu_diff(),
+      blob_->mutable_cpu_data());
 }
 
 template <typename Dtype>
@@ -399,6 +468,8 @@ INSTANTIATE_CLASS(Pruner);
 
 }  // namespace caffe
 
+#undef FOR_EACH_PROCESSOR
+#undef INLINE
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC pop_options
 #endif

@@ -1,6 +1,8 @@
 #ifndef CAFFE_UTIL_PRUNE_MATH_HPP_
 #define CAFFE_UTIL_PRUNE_MATH_HPP_
 
+#include <math.h>
+
 #include "caffe/util/host_device.hpp"
 
 // What pruning does to a single entry of a matrix, in the CPU's loops and in
@@ -44,26 +46,34 @@ enum PruneRule {
   PRUNE_CUT      ///< 0
 };
 
+// Names that are the same on the host and on the device.
+CAFFE_HOST_DEVICE inline float WithSign(float size, float sign) {
+  return copysignf(size, sign);
+}
+CAFFE_HOST_DEVICE inline double WithSign(double size, double sign) {
+  return copysign(size, sign);
+}
+
 /// @brief The gradient g of weight w with the penalty l1 |w| + l2 w^2 / 2.
 template <typename Dtype>
 CAFFE_HOST_DEVICE inline Dtype PrunedGradient(Dtype w, Dtype g, Dtype l1,
     Dtype l2) {
   // Computed whether it is wanted or not, here and below: loops of such
-  // functions become vector instructions, those with branches do not.
-  const Dtype penalized = g + (w > 0 ? l1 : -l1) + l2 * w;
+  // functions become vector instructions, those with branches do not. And as
+  // few comparisons as there can be: they are the slow ones.
+  const Dtype penalized = g + WithSign(l1, w) + l2 * w;
   return w == 0 ? Dtype(0) : penalized;
 }
 
-/// @brief Weight w after the update w -= d.
+/// @brief Weight w after the update w -= d, for a threshold above 0.
 template <typename Dtype>
 CAFFE_HOST_DEVICE inline Dtype PrunedWeight(Dtype w, Dtype d, PruneRule rule,
     Dtype threshold) {
   const Dtype updated = w - d;
   // How far it is from 0, on the side of 0 where it was.
-  const Dtype away = w > 0 ? updated : -updated;
-  const bool far = (away > 0) & (away >= threshold);
+  const Dtype away = updated * WithSign(Dtype(1), w);
   const bool live = (w != 0) & (rule != PRUNE_CUT) &
-      ((rule == PRUNE_HOLD) | far);
+      ((rule == PRUNE_HOLD) | (away >= threshold));
   return live ? updated : Dtype(0);
 }
 

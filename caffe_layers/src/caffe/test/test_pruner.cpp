@@ -263,6 +263,79 @@ TYPED_TEST(PrunerTest, TestBlockL1WithAllSolvers) {
   }
 }
 
+// Rows that are longer than vectors, and no multiple of them: all entries,
+// block by block, to the bit.
+TYPED_TEST(PrunerTest, TestBlockL1LongRows) {
+  typedef typename TypeParam::Dtype Dtype;
+  const int outputs = 12, inputs = 237, blocks = 3;
+  SolverParameter param;
+  ostringstream text;
+  text << "base_lr: 0.125 lr_policy: 'fixed' random_seed: 3 max_iter: 9 "
+      "snapshot_after_train: false net_param { "
+      "layer { name: 'in' type: 'Input' top: 'data' top: 'target' input_param "
+      "{ shape { dim: 5 dim: " << inputs << " } shape { dim: 5 dim: "
+      << outputs << " } } } layer { name: 'ip' type: 'InnerProduct' "
+      "bottom: 'data' top: 'ip' param { prune { type: BLOCK_L1 blocks: "
+      << blocks << " iters: 9 alpha: 0.25 threshold: 0.0625 } } "
+      "inner_product_param { num_output: " << outputs << " bias_term: false "
+      "weight_filler { type: 'gaussian' std: 0.5 } } } "
+      "layer { name: 'loss' type: 'EuclideanLoss' bottom: 'ip' "
+      "bottom: 'target' top: 'loss' } }";
+  CHECK(google::protobuf::TextFormat::ParseFromString(text.str(), &param));
+  param.set_solver_mode(Caffe::mode() == Caffe::CPU ?
+      SolverParameter_SolverMode_CPU : SolverParameter_SolverMode_GPU);
+  SGDSolver<Dtype> solver(param);
+  FillerParameter filler_param;
+  GaussianFiller<Dtype> filler(filler_param);
+  filler.Fill(solver.net()->blob_by_name("data").get());
+  filler.Fill(solver.net()->blob_by_name("target").get());
+  const Blob<Dtype>& weights = *this->Weights(&solver);
+  for (int t = 0; t < 9; ++t) {
+    const vector<Dtype> w = this->Values(weights);
+    solver.net()->ClearParamDiffs();
+    solver.net()->ForwardBackward();
+    const vector<Dtype> g(weights.cpu_diff(),
+        weights.cpu_diff() + weights.count());
+    solver.Step(1);
+    for (int i = 0; i < w.size(); ++i) {
+      const bool off = i % inputs / (inputs / blocks) !=
+          i / inputs / (outputs / blocks);
+      const Dtype rate = 0.125;
+      Dtype expected = w[i] - rate * g[i];
+      if (off) {
+        const Dtype step = rate * (g[i] + Dtype(w[i] > 0 ? 0.25 : -0.25));
+        expected = w[i] - step;
+        if (w[i] == 0 || expected * w[i] < 0 || t == 8 ||
+            std::fabs(expected) < 0.0625) {
+          expected = 0;
+        }
+      }
+      ASSERT_EQ(expected, weights.cpu_data()[i]) << i << ", iteration " << t;
+    }
+  }
+}
+
+// What the solver remembers of pruned entries becomes 0, of others it does not.
+TYPED_TEST(PrunerTest, TestHistoryIsCleared) {
+  typedef typename TypeParam::Dtype Dtype;
+  const char* types[] = {"SGD", "Adam"};
+  for (int s = 0; s < 2; ++s) {
+    shared_ptr<Solver<Dtype> > solver = this->NewSolver(
+        "prune { type: BLOCK_L1 blocks: 2 start: 2 iters: 7 alpha: 0.1 }",
+        string("momentum: 0.9 weight_decay: 0.01 type: '") + types[s] + "'");
+    const vector<shared_ptr<Blob<Dtype> > >& history =
+        static_cast<SGDSolver<Dtype>*>(solver.get())->history();
+    const int params = solver->net()->learnable_params().size();
+    solver->Step(65);
+    for (int h = 0; h < history.size(); h += params) {
+      for (int i = 0; i < history[h]->count(); ++i) {
+        EXPECT_EQ(this->OffBlocks(i, 2), history[h]->cpu_data()[i] == 0)
+            << types[s] << ", history " << h << ", entry " << i;
+      }
+    }
+  }
+}
+
 TYPED_TEST(PrunerTest, TestBlockL1IntoPermutedBlocks) {
   typedef typename TypeParam::Dtype Dtype;
   vector<vector<int> > kept;
