@@ -242,3 +242,22 @@ def test_every_method_has_a_line() -> None:
     from analysis import methods
 
     assert set(style.LINES) == {"dense", *methods.METHODS}
+
+
+def test_a_figure_that_did_not_change_is_left_alone(tmp_path: Path) -> None:
+    def save(height: float) -> dict[str, tuple[int, bytes]]:
+        with style.figure(1) as (made, axes):
+            axes.plot([0, height])
+            style.save(made, tmp_path / "one")
+        paths = [tmp_path / f"one.{suffix}" for suffix in ("svg", "pdf", "png")]
+        return {path.name: (path.stat().st_ino, path.read_bytes()) for path in paths}
+
+    first = save(1)
+    assert save(1) == first
+    second = save(2)
+    assert all(second[name][1] != first[name][1] for name in first)
+    (tmp_path / "one.png").unlink()
+    again = save(2)
+    assert {name: data for name, (_, data) in again.items()} == {
+        name: data for name, (_, data) in second.items()
+    }
