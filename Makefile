@@ -96,9 +96,11 @@ report: ## report/index.html from the results that are there
 	@$(python) -m analysis.report
 
 bench: ## how fast block layers are on this machine, beside other libraries: about ten minutes
-	@scripts/build/build_caffe.sh cpu
-	@scripts/build/build_bench.sh
-	@$(python) -m scripts.bench --threads "$$THREADS" $(if $(filter full,$(BENCH)),--full)
+	@scripts/build/python_packages.sh
+	@$(python) -m scripts.bench.check "$$DEVICE" "$$THREADS"
+	@scripts/build/build_caffe.sh $(if $(filter gpu%,$(DEVICE)),cuda,cpu)
+	@scripts/build/build_bench.sh $(if $(filter gpu%,$(DEVICE)),cuda,cpu)
+	@$(python) -m scripts.bench --device "$$DEVICE" --threads "$$THREADS" $(if $(filter full,$(BENCH)),--full)
 
 test: data ## C++ tests of what we add and touch, GPU code on the CPU double, then pytest
 	@scripts/build/build_caffe.sh $(flavour) test.testbin

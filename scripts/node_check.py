@@ -9,12 +9,11 @@ from __future__ import annotations
 import argparse
 import fcntl
 import os
-import subprocess
 from pathlib import Path
 
 from scripts import data_digests, runs
 from scripts.errors import ArgumentParser, UserError, describe_os_error, run_main
-from scripts.provenance import parse_device
+from scripts.provenance import gpu_count, parse_device
 from scripts.train import require_caffe
 
 
@@ -55,12 +54,7 @@ def check_device(device: str, node: str) -> None:
     """UserError where runs on a GPU are to come and there is none."""
     if parse_device(device)[0] == "cpu":
         return
-    try:
-        done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True)
-        cards = done.stdout.count("GPU ") if done.returncode == 0 else 0
-    except FileNotFoundError:
-        cards = 0
-    if cards == 0:
+    if gpu_count() == 0:
         raise UserError(
             f"the node {node} shows no GPU to a job that asks for one: name a partition that has "
             "them (slurm_partition in the profile)"

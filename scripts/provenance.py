@@ -113,6 +113,12 @@ def parse_device(text: str) -> tuple[str, int]:
     raise UserError(f"DEVICE={text} is not a device: write cpu, gpu or gpu:N, such as gpu:0")
 
 
+def gpu_count() -> int:
+    """How many GPUs the driver lists."""
+    listed = _output("nvidia-smi", "-L")
+    return sum(line.startswith("GPU ") for line in (listed or "").splitlines())
+
+
 def device(mode: str, number: int) -> dict[str, Any]:
     """The device as run.json records it."""
     if mode == "cpu":

@@ -21,8 +21,8 @@ from analysis.figures import figure01, figure02, figure03
 from analysis.page import Section
 from analysis.results import load
 from analysis.sections import speed as section
-from scripts.bench import measure
-from scripts.bench.__main__ import LARGEST_ERROR, Bench, thread_count
+from scripts.bench import check, measure
+from scripts.bench.__main__ import LARGEST_ERROR, Bench, cpu_workers
 from scripts.bench.cases import LAYERS, Case, chosen, powers
 from scripts.bench.rivals import acdc
 from scripts.bench.rivals.acdc import Acdc
@@ -73,7 +73,7 @@ def test_what_a_rival_cannot_do_is_left_out() -> None:
     with pytest.raises(Unable):
         Toeplitz(Problem(2, 12, 20, 4), False)
     worker = Worker(["acdc", "csr"], None)
-    assert set(worker.answer("case 2 12 20 4 forward")) == {"csr"}
+    assert set(worker.answer("case 2 12 20 4 forward warm")) == {"csr"}
     assert worker.answer("time csr warm 0.0001")["seconds"] > 0
 
 
@@ -144,8 +144,8 @@ def test_the_limit_is_the_slower_of_arithmetic_and_memory() -> None:
 
 @pytest.fixture(scope="module")
 def bench() -> Iterator[Bench]:
-    subprocess.run(["scripts/build/build_bench.sh"], cwd=ROOT, check=True)
-    made = Bench(1, budget=0)
+    subprocess.run(["scripts/build/build_bench.sh", "cpu"], cwd=ROOT, check=True)
+    made = Bench(1, 0, cpu_workers(1))
     yield made
     made.close()
 
@@ -163,10 +163,10 @@ def test_every_method_is_right_and_timed(bench: Bench, product: str) -> None:
 
 
 def test_threads_are_a_number_of_processors() -> None:
-    assert thread_count("1") == 1
+    assert check.thread_count("1") == 1
     for wrong in ("0", "two", "99999"):
         with pytest.raises(UserError, match=f"THREADS is {wrong}"):
-            thread_count(wrong)
+            check.thread_count(wrong)
 
 
 # ---- figures ------------------------------------------------------------------------------------

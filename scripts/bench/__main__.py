@@ -1,12 +1,12 @@
 """`make bench`: times, writes results/bench/<device>/*.csv, and shows a table.
 
-    python -m scripts.bench [--full] [--threads N] [--out FOLDER]
+    python -m scripts.bench [--full] [--device gpu] [--threads N] [--out FOLDER]
 
 Five files: times.csv (every method and case), machine.csv (what one core, and all, can do at most),
 updates.csv (T(Prune) of Eq. 2 and the plain update), nets.csv (iterations of whole nets) and
 engines.csv (training with stock Caffe's convolution, with oneDNN's, and PyTorch). What is measured
 with one thread is its processor time, which other programs lengthen little, and with more the time
-of day; `load` is what ran beside.
+of day, and on a GPU events; `load` is what ran beside.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from scripts.bench import conv_step, measure, nets, workers
-from scripts.bench.cases import LAYERS, NETS, Case, chosen
+from scripts.bench import check, conv_step, measure, nets, workers
+from scripts.bench.cases import LAYERS, NETS, Case, chosen, chosen_for_gpu
 from scripts.bench.table import show
 from scripts.errors import ArgumentParser, UserError, run_main
 from scripts.files import write_text
@@ -30,6 +30,8 @@ from scripts.paths import RESULTS, ROOT
 
 # Rounding of sums in single precision, whatever their order; relative to the sum of absolutes.
 LARGEST_ERROR = 2e-5
+# Factors of ten bits and an implied one.
+LARGEST_TF32_ERROR = 2e-3
 PARTS = ("engines", "nets", "updates", "square", *LAYERS)
 # Seconds of a case with --full after which few samples of each method are enough.
 LONG_BUDGET = 20
@@ -70,39 +72,65 @@ def csv_text(rows: Sequence[dict]) -> str:
     return stream.getvalue()
 
 
+# Processes, the first bdip_bench; with those methods of each that count, by name there, and what
+# they are called here (None: all, as there).
+Workers = list[tuple[workers.Worker, dict[str, str] | None]]
+
+
+def cpu_workers(threads: int) -> Workers:
+    """Caffe and libraries, OpenBLAS with its own choice of kernels, and rivals in Python."""
+    native, own = workers.native(threads), workers.native(threads, core="")
+    blas = [worker.ask("describe")["methods"]["dense"] for worker in (native, own)]
+    made: Workers = [(native, None), (own, OWN_CHOICE if blas[0] != blas[1] else {})]
+    made.append((workers.python(("csr", "acdc", "toeplitz"), threads), None))
+    torch = workers.torch_interpreter()
+    if torch is None:
+        print("No PyTorch here: torch.bmm is left out (BENCH_TORCH names a Python that has it)")
+    else:
+        made.append((workers.python(("torch_bmm",), threads, torch), None))
+    return made
+
+
+def gpu_workers(number: int, program: Path = workers.NATIVE_GPU) -> Workers:
+    """Caffe and cuBLAS on this GPU, and PyTorch's rivals."""
+    os.environ["BENCH_GPU"] = str(number)
+    made: Workers = [(workers.native(1, program=program), None)]
+    torch = workers.torch_interpreter(gpu=True)
+    if torch is None:
+        print(
+            "No PyTorch with CUDA here: torch.bmm and CSR are left out (BENCH_TORCH names a Python)"
+        )
+    else:
+        made.append((workers.python(("gpu_bmm", "gpu_csr"), 1, torch), None))
+    return made
+
+
 class Bench:
     """The processes, and what all rows have in common."""
 
-    def __init__(self, threads: int, budget: float) -> None:
+    def __init__(self, threads: int, budget: float, all_workers: Workers) -> None:
         self.threads, self.budget = threads, budget
-        self.native = workers.native(threads)
-        self.own_choice = workers.native(threads, core="")
-        self.python = workers.python(("csr", "acdc", "toeplitz"), threads)
-        self.all = [self.native, self.own_choice, self.python]
-        torch = workers.torch_interpreter()
-        if torch is None:
-            print("No PyTorch here: torch.bmm is left out (BENCH_TORCH names a Python that has it)")
-        else:
-            self.torch = workers.python(("torch_bmm",), threads, torch)
-            self.all.append(self.torch)
-        described = [worker.ask("describe") for worker in self.all]
+        self.all = all_workers
+        self.native = self.all[0][0]
+        described = [worker.ask("describe") for worker, _ in self.all]
+        self.about = described[0]
         self.libraries = {}
-        for worker, told in zip(self.all, described, strict=True):
+        for (_, names), told in zip(self.all, described, strict=True):
             for name, library in told["methods"].items():
-                if worker is not self.own_choice:
-                    self.libraries[name] = library
-                elif name in OWN_CHOICE:
-                    self.libraries[OWN_CHOICE[name]] = library
+                if names is None or name in names:
+                    self.libraries[names[name] if names else name] = library
         for name, (library, version) in self.libraries.items():
             if not library:
                 print(f"{name} is left out: {version}")
         self.common = {
-            "device": cpuinfo("model name") or os.uname().machine,
-            "isa": described[0]["isa"],
+            "device": self.about.get("device") or cpuinfo("model name") or os.uname().machine,
+            "kind": "gpu" if "device" in self.about else "cpu",
+            "isa": self.about["isa"],
             "threads": threads,
             "commit": commit(),
         }
-        self.can_empty_cache = all(told["can_empty_cache"] for told in described)
+        gpu = self.common["kind"] == "gpu"
+        self.can_empty_cache = gpu or all(told["can_empty_cache"] for told in described)
 
     def stamp(self) -> dict[str, object]:
         """When, and beside what."""
@@ -114,22 +142,26 @@ class Bench:
         }
 
     def close(self) -> None:
-        for worker in self.all:
+        for worker, _ in self.all:
             worker.close()
+
+    def cases(self, full: bool) -> list[Case]:
+        """What is timed on this device."""
+        if self.common["kind"] == "cpu":
+            return chosen(full)
+        return chosen_for_gpu(full, bool(self.about["graphs"]), int(self.about["memory"]))
 
     def case(self, case: Case) -> list[dict]:
         """Check all methods on a case, time them, and return a row for each."""
         timers, errors = {}, {}
-        same = OWN_CHOICE if self.libraries["dense"] != self.libraries["dense_own_choice"] else {}
-        for worker in self.all:
-            told = worker.ask("case", case.M, case.N, case.K, case.b, case.product)
+        limit = LARGEST_TF32_ERROR if "tf32" in case.state.split("+") else LARGEST_ERROR
+        for worker, names in self.all:
+            told = worker.ask("case", case.M, case.N, case.K, case.b, case.product, case.state)
             for method, error in told.items():
-                name = method
-                if worker is self.own_choice:
-                    if method not in same:
-                        continue
-                    name = same[method]
-                if not error <= LARGEST_ERROR:
+                if names is not None and method not in names:
+                    continue
+                name = names[method] if names else method
+                if not error <= limit:
                     raise UserError(f"{name} computes something else in {case}: error {error:.2g}")
                 errors[name] = error
                 timers[name] = lambda seconds, w=worker, m=method: w.ask(
@@ -153,7 +185,8 @@ class Bench:
     def machine(self) -> list[dict]:
         """Peak arithmetic, and bandwidth by working set: of one core, of all, and of `threads`."""
         rows = []
-        for cores in sorted({1, self.threads, os.cpu_count() or 1}):
+        gpu = self.common["kind"] == "gpu"
+        for cores in (1,) if gpu else sorted({1, self.threads, os.cpu_count() or 1}):
             told = self.native.ask("machine", cores)
             measured = [("peak", 0, told["peak_flops"], "flop/s")]
             measured += [("bandwidth", s, v, "byte/s") for s, v in told["bandwidth"].items()]
@@ -173,7 +206,7 @@ class Bench:
         """Iterations of training, and the part of the inner product layers."""
         for net, configs in NETS.items():
             names = []
-            self.native.ask("case", 1, 1, 1, 1, "forward")  # forgets the nets before
+            self.native.ask("case", 1, 1, 1, 1, "forward", "warm")  # forgets the nets before
             for place, config in enumerate(configs):
                 solver = nets.write(net, config, folder / f"{net}-{place}.prototxt")
                 self.native.ask("net", place, solver)
@@ -197,14 +230,6 @@ class Bench:
             }  # fmt: skip
 
 
-def thread_count(told: str) -> int:
-    """UserError where it is no number from 1 to the number of processors."""
-    most = os.cpu_count() or 1
-    if not told.isdecimal() or not 1 <= int(told) <= most:
-        raise UserError(f"THREADS is {told}: it has to be a number from 1 to {most}")
-    return int(told)
-
-
 def slug(name: str) -> str:
     """A device's name as a folder's."""
     return re.sub(r"[^a-z0-9]+", "-", re.sub(r"\((r|tm)\)", "", name.lower())).strip("-")
@@ -216,9 +241,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="folder for the CSV files")
     parser.add_argument("--only", default="", help=",".join(PARTS))
     parser.add_argument("--threads", default="1", help="of every process that is timed")
+    parser.add_argument("--device", default="cpu", help="cpu, gpu or gpu:N")
     arguments = parser.parse_args()
-    threads = thread_count(arguments.threads)
-    bench = Bench(threads, LONG_BUDGET if arguments.full else measure.BUDGET)
+    kind, number = check.device(arguments.device)
+    threads = check.thread_count(arguments.threads) if kind == "cpu" else 1
+    bench = Bench(
+        threads,
+        LONG_BUDGET if arguments.full else measure.BUDGET,
+        cpu_workers(threads) if kind == "cpu" else gpu_workers(number),
+    )
     device = bench.common["device"] + (f" {threads} threads" if threads > 1 else "")
     out = arguments.out or RESULTS / "bench" / slug(device)
     out.mkdir(parents=True, exist_ok=True)
@@ -226,19 +257,19 @@ def main() -> None:
     scratch = ROOT / "build" / "bench" / "nets"
     scratch.mkdir(parents=True, exist_ok=True)
     load = f"{os.getloadavg()[0]:.1f}"
-    named = f"{threads} thread{'s' if threads > 1 else ''}"
-    print(f"{bench.common['device']} ({bench.common['isa']}), {named}, load {load}")
+    named = f"{threads} thread{'s' if threads > 1 else ''}, " if kind == "cpu" else ""
+    print(f"{bench.common['device']} ({bench.common['isa']}), {named}load {load}")
     begin = time.monotonic()
     machine = bench.machine()
     write_text(out / "machine.csv", csv_text(machine))
-    if "engines" in wanted and threads == 1:
+    if "engines" in wanted and threads == 1 and kind == "cpu":
         steps = conv_step.measure(ENGINE_ROUNDS)
         write_text(out / "engines.csv", csv_text([{**row, **bench.stamp()} for row in steps]))
     if "nets" in wanted:
         write_text(out / "nets.csv", csv_text(list(bench.nets(scratch))))
     if "updates" in wanted:
         write_text(out / "updates.csv", csv_text(list(bench.updates())))
-    cases = [case for case in chosen(arguments.full) if case.group in wanted]
+    cases = [case for case in bench.cases(arguments.full) if case.group in wanted]
     if not bench.can_empty_cache:
         cases = [case for case in cases if case.state != "cold"]
     rows: list[dict] = []

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 BATCH = 100
 SIZES = (256, 512, 1024, 2048, 4096, 8192)
+GPU_SIZES = (*SIZES, 16384)
+# States of a GPU, native/gpu.cpp; the first is that of all figures.
+GPU_STATES = ("warm", *("+".join(words) for words in (
+    ("cold",), ("graph",), ("graph", "cold"), ("tf32",), ("tf32", "cold"), ("tf32", "graph"),
+    ("tf32", "graph", "cold"),
+)))  # fmt: skip
 BATCHES = (1, 16, 64, 1024)
 PRODUCTS = ("forward", "all")
 
@@ -41,6 +47,11 @@ class Case:
         """Bytes of all the arrays."""
         x, y, w = self.M * self.K, self.M * self.N, self.N * (self.K // self.b)
         return 4 * (x + w + y) * (2 if self.product == "all" else 1)
+
+    @property
+    def dense(self) -> Case:
+        """The same with one block."""
+        return replace(self, b=1)
 
     @property
     def effort(self) -> float:
@@ -94,11 +105,26 @@ def layers() -> Iterator[Case]:
                     yield Case(net, M, N, K, b, product, layer=layer)
 
 
-def cold() -> Iterator[Case]:
-    """Some squares once more, with nothing in the caches."""
+def others(states: tuple[str, ...] = ("cold",)) -> Iterator[Case]:
+    """Some squares once more in other states, such as with nothing in the caches."""
     for n in (1024, 4096):
         for b in (1, n // 64, n // 16):
-            yield Case("square", BATCH, n, n, b, "forward", "cold")
+            for state in states:
+                yield Case("square", BATCH, n, n, b, "forward", state)
+
+
+def chosen_for_gpu(full: bool, graphs: bool, memory: int) -> list[Case]:
+    """The same for a GPU that captures graphs or not, and has so many bytes of memory.
+
+    Three dense copies of a case have to fit.
+    """
+    states = tuple(state for state in GPU_STATES if graphs or "graph" not in state)
+    if full:
+        every = [*squares(GPU_SIZES, (BATCH, *BATCHES), ("warm",)), *layers()]
+        every += squares(GPU_SIZES, (BATCH,), states[1:])
+    else:
+        every = [*squares(GPU_SIZES, (BATCH,), ("warm",)), *others(states[1:]), *layers()]
+    return [case for case in every if 3 * case.dense.working_set < memory]
 
 
 def chosen(full: bool) -> list[Case]:
@@ -106,4 +132,4 @@ def chosen(full: bool) -> list[Case]:
     if full:
         every = squares(SIZES, (BATCH, *BATCHES), ("warm",))
         return [*every, *squares(SIZES, (BATCH,), ("cold",)), *layers()]
-    return [*squares(SIZES, (BATCH,), ("warm",)), *cold(), *layers()]
+    return [*squares(SIZES, (BATCH,), ("warm",)), *others(), *layers()]

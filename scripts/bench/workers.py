@@ -19,6 +19,7 @@ from scripts.paths import ROOT
 from scripts.worker_process import worker_environment
 
 NATIVE = ROOT / "build" / "bench" / "bdip_bench"
+NATIVE_GPU = ROOT / "build" / "bench-gpu" / "bdip_bench"
 CACHE = ROOT / "build" / "bench" / "libbench_cache.so"
 
 
@@ -50,8 +51,10 @@ class Worker:
             answer = ""
         if not answer:
             self.log.seek(0)
-            told = self.log.read().decode(errors="replace").strip().splitlines()[-5:]
-            raise UserError(f"{self.name} ended at `{line}`: " + " | ".join(told))
+            told = self.log.read().decode(errors="replace").strip().splitlines()
+            # Not glog's stack: "*** Check failure stack trace: ***" and lines with "@".
+            said = [one for one in told if not one.lstrip().startswith(("@ ", "***"))]
+            raise UserError(f"{self.name} ended at `{line}`: " + " | ".join(said[-5:]))
         return json.loads(answer)
 
     def close(self) -> None:
@@ -77,12 +80,12 @@ def environment(threads: int, core: str | None = None) -> dict[str, str]:
     return made
 
 
-def native(threads: int, core: str | None = None) -> Worker:
+def native(threads: int, core: str | None = None, program: Path = NATIVE) -> Worker:
     """bdip_bench; UserError where it was not built."""
-    if not NATIVE.exists():
-        raise UserError(f"{NATIVE} is not there; run `make bench`, which builds it")
+    if not program.exists():
+        raise UserError(f"{program} is not there; run `make bench`, which builds it")
     name = "bdip_bench" if core is None else "bdip_bench with OpenBLAS's own choice"
-    return Worker(name, [str(NATIVE)], environment(threads, core))
+    return Worker(name, [str(program)], environment(threads, core))
 
 
 def python(rivals: Sequence[str], threads: int, interpreter: str = sys.executable) -> Worker:
@@ -91,13 +94,17 @@ def python(rivals: Sequence[str], threads: int, interpreter: str = sys.executabl
     return Worker(f"{interpreter} ({', '.join(rivals)})", command, environment(threads))
 
 
-def torch_interpreter() -> str | None:
-    """A Python that has PyTorch: BENCH_TORCH, this one or the system's; None where none has it."""
+def torch_interpreter(gpu: bool = False) -> str | None:
+    """A Python that has PyTorch: BENCH_TORCH, this one or the system's; None where none has it.
+
+    gpu: PyTorch has to find a GPU.
+    """
     named = os.environ.get("BENCH_TORCH")
     for candidate in [named] if named else [sys.executable, "/usr/bin/python3"]:
         if not Path(candidate).exists():
             continue
-        probe = [candidate, "-c", "import numpy, torch"]
+        code = "import numpy, torch" + ("; assert torch.cuda.is_available()" if gpu else "")
+        probe = [candidate, "-c", code]
         if subprocess.run(probe, capture_output=True, check=False).returncode == 0:
             return candidate
     if named:

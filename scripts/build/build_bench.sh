@@ -1,9 +1,18 @@
 #!/bin/bash
-# build/bench: what `make bench` times with (scripts/bench/native), from the Caffe of the cpu flavour.
+# What `make bench` times with (scripts/bench/native), from the Caffe of a flavour: build/bench for the CPU,
+# build/bench-gpu for a GPU.
+#
+#   build_bench.sh cpu|cuda
 set -euo pipefail
 
+flavour=$1
 root=$(cd "$(dirname "$0")/../.." && pwd)
 tree=$root/build/bench
+cuda=
+if [ "$flavour" = cuda ]; then
+  tree=$root/build/bench-gpu
+  cuda=$("$root/scripts/build/cuda_toolkit.sh")
+fi
 mkdir -p "$tree"
 exec 9>"$tree/lock"
 flock 9
@@ -16,5 +25,5 @@ step() {
   fi
 }
 step cmake -S "$root/scripts/bench/native" -B "$tree" -G Ninja -DCMAKE_CXX_COMPILER_LAUNCHER=ccache \
-  -DCAFFE="$root/build/cpu/install"
+  -DCAFFE="$root/build/$flavour/install" -DCUDA="$cuda"
 step ninja -C "$tree"

@@ -103,16 +103,30 @@ void AddOneDnn(std::vector<Entry>* entries);    // onednn.cpp
 void AddLibxsmm(std::vector<Entry>* entries);   // libxsmm.cpp
 void AddLayer(std::vector<Entry>* entries);     // layer.cpp
 
-// ---- machine.cpp ------------------------------------------------------------------
+// ---- machine.cpp, or gpu.cpp --------------------------------------------------------
 
-std::string Isa();
-// Of so many cores at once, a thread each.
+// Of so many cores at once, a thread each; or of the GPU.
 double PeakFlops(int cores);                // float, multiply and add counted as two
 double Bandwidth(size_t bytes, int cores);  // read and written bytes/s, half each, of a working set of that size
+std::string Isa();
+
+// ---- cpu.cpp, or gpu.cpp ------------------------------------------------------------
+
+using Action = std::function<void()>;
+struct Timing {
+  double seconds = 0;  // of a call
+  long calls = 0;
+};
+
+void Begin(std::vector<Entry>* entries);  // once, before all else
+std::string Device();                     // members of a JSON object
+void SetState(const std::string& state);  // what of a state counts for results too
+// Calls as often as fill `seconds`; `touched` may be empty.
+Timing Measure(const Action& action, const std::function<std::vector<Span>()>& touched, const std::string& state,
+               double seconds);
 
 // ---- nets.cpp ---------------------------------------------------------------------
 
-using Action = std::function<void()>;
 // name.step: one iteration of training; name.ip: forward and backward of its inner product layers.
 void AddNet(const std::string& name, const std::string& solver_file, std::map<std::string, Action>* actions);
 // update, prune: a solver's update of N x K weights, plain and while it prunes towards b blocks.

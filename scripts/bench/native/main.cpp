@@ -1,18 +1,16 @@
 // Reads commands, a line each, and answers each with a line of JSON:
 //
-//   describe                        libraries, methods, instruction set
-//   machine CORES                   what so many cores can do at most
-//   case M N K b forward|all        makes and checks every method: the largest relative error of each
-//   net NAME SOLVER                 NAME.step and NAME.ip become methods
-//   updates N K b                   update and prune become methods
-//   time METHOD warm|cold SECONDS   seconds of a call, over as many calls as fill SECONDS
+//   describe                          device, libraries, methods
+//   machine CORES                     what so many cores can do at most
+//   case M N K b forward|all STATE    makes and checks every method: the largest relative error of each
+//   net NAME SOLVER                   NAME.step and NAME.ip become methods
+//   updates N K b                     update and prune become methods
+//   time METHOD STATE SECONDS         seconds of a call, over as many calls as fill SECONDS
 //
-// scripts/bench/workers.py is the other end.
+// STATE is warm or cold; on a GPU also tf32, graph, and several of them joined by "+".
+// scripts/bench/workers.py is the other end. What is a CPU's is in cpu.cpp, a GPU's in gpu.cpp.
 #include <glog/logging.h>
 
-#include <algorithm>
-#include <cmath>
-#include <cstdlib>
 #include <iostream>
 #include <sstream>
 
@@ -31,7 +29,7 @@ struct Bench {
 
   std::string Describe() const {
     std::ostringstream out;
-    out << "{\"isa\": \"" << Isa() << "\", \"can_empty_cache\": " << CanEmptyCache() << ", \"methods\": {";
+    out << "{" << Device() << ", \"methods\": {";
     for (const Entry& entry : entries) {
       out << (&entry == &entries[0] ? "" : ", ") << "\"" << entry.name << "\": [\"" << entry.library
           << "\", \"" << entry.version << "\"]";
@@ -52,11 +50,12 @@ struct Bench {
 
   std::string Case(std::istringstream* words) {
     int M, N, K, b;
-    std::string product;
-    *words >> M >> N >> K >> b >> product;
-    CHECK(*words && M > 0 && b > 0 && N % b == 0 && K % b == 0) << "case M N K b product";
+    std::string product, state;
+    *words >> M >> N >> K >> b >> product >> state;
+    CHECK(*words && M > 0 && b > 0 && N % b == 0 && K % b == 0) << "case M N K b product state";
     methods.clear();
     actions.clear();
+    SetState(state);
     all = product == "all";
     blocks.Set(M, N, K, b);
     if (dense.M != M || dense.N != N || dense.K != K) { dense.Set(M, N, K, 1); }
@@ -77,7 +76,7 @@ struct Bench {
     double seconds = 0;
     *words >> name >> state >> seconds;
     Action action;
-    std::vector<Span> touched;
+    std::function<std::vector<Span>()> touched;
     if (methods.count(name)) {
       Method* method = methods[name].get();
       const bool back = all;
@@ -85,41 +84,14 @@ struct Bench {
         method->Forward();
         if (back) { method->Backward(); }
       };
-      touched = method->Touched(all);
+      touched = [method, back] { return method->Touched(back); };
     } else {
       if (!actions.count(name)) { return "{}"; }
       action = actions[name];
     }
-    const bool cold = state == "cold";
-    auto one = [&] {
-      if (cold) {
-        for (const Span& span : touched) { EmptyCache(span.data, span.bytes); }
-      }
-      const double start = Seconds();
-      action();
-      return Seconds() - start;
-    };
-    const double first = one();  // warms up, and tells how many calls there will be
-    if (!cold && first > 5 * seconds) {  // long enough by itself, and the check was a call before it
-      std::ostringstream out;
-      out << "{\"seconds\": " << first << ", \"calls\": 1}";
-      return out.str();
-    }
-    long calls = 0;
-    double total = 0;
-    if (cold || first > 0.2 * seconds) {
-      do {
-        total += one();
-        ++calls;
-      } while (total < seconds && calls < 1000);
-    } else {
-      calls = std::max(1L, std::lround(seconds / std::max(first, 1e-8)));
-      const double start = Seconds();
-      for (long i = 0; i < calls; ++i) { action(); }
-      total = Seconds() - start;
-    }
+    const Timing timing = Measure(action, touched, state, seconds);
     std::ostringstream out;
-    out << "{\"seconds\": " << total / calls << ", \"calls\": " << calls << "}";
+    out << "{\"seconds\": " << timing.seconds << ", \"calls\": " << timing.calls << "}";
     return out.str();
   }
 
@@ -159,14 +131,8 @@ struct Bench {
 
 int main(int, char** argv) {
   google::InitGoogleLogging(argv[0]);
-  const char* threads = std::getenv("OMP_NUM_THREADS");
-  bench::UseThreads(threads ? std::atoi(threads) : 2);
-  caffe::Caffe::set_mode(caffe::Caffe::CPU);
   bench::Bench bench;
-  bench::AddProducts(&bench.entries);
-  bench::AddOneDnn(&bench.entries);
-  bench::AddLayer(&bench.entries);
-  bench::AddLibxsmm(&bench.entries);
+  bench::Begin(&bench.entries);
   std::cout.precision(9);
   std::string line;
   while (std::getline(std::cin, line)) { std::cout << bench.Answer(line) << std::endl; }

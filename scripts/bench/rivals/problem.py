@@ -58,6 +58,10 @@ class Rival:
         """Compute, and return the largest error over the size of what the definition gives."""
         raise NotImplementedError
 
+    def time(self, state: str, both: bool, seconds: float) -> dict[str, float] | None:
+        """Return seconds and calls where a rival has a clock of its own; None: a CPU's is right."""
+        return None
+
     def arrays(self) -> list[NDArray]:
         """Return what a pass touches."""
         raise NotImplementedError

@@ -15,7 +15,7 @@ class TorchBmm(Rival):
 
     library = "PyTorch"
 
-    def __init__(self, problem: Problem, both: bool) -> None:
+    def __init__(self, problem: Problem, both: bool, device: object = "cpu") -> None:
         try:
             import torch
         except ImportError as error:
@@ -26,14 +26,14 @@ class TorchBmm(Rival):
         self.version = str(torch.__version__)
         p = self.problem = problem
         n, k = p.N // p.b, p.K // p.b
-        self.x = torch.from_numpy(p.random(p.M, p.K, seed=1))
-        self.w = torch.from_numpy(p.random(p.b, n, k, seed=2))
-        self.dy = torch.from_numpy(p.random(p.M, p.N, seed=3))
+        self.x = torch.from_numpy(p.random(p.M, p.K, seed=1)).to(device)
+        self.w = torch.from_numpy(p.random(p.b, n, k, seed=2)).to(device)
+        self.dy = torch.from_numpy(p.random(p.M, p.N, seed=3)).to(device)
         self.x_blocks = self.x.view(p.M, p.b, k).transpose(0, 1)
         self.dy_blocks = self.dy.view(p.M, p.b, n).transpose(0, 1)
-        self.y = torch.empty(p.b, p.M, n)
-        self.dx = torch.empty(p.b, p.M, k)
-        self.dw = torch.empty(p.b, n, k)
+        self.y = torch.empty(p.b, p.M, n, device=device)
+        self.dx = torch.empty(p.b, p.M, k, device=device)
+        self.dw = torch.empty(p.b, n, k, device=device)
 
     def forward(self) -> None:
         self.bmm(self.x_blocks, self.w.transpose(1, 2), out=self.y)
@@ -46,12 +46,12 @@ class TorchBmm(Rival):
         self.forward()
         some = np.unique(np.linspace(0, self.problem.b - 1, 5).astype(int))
         blocks = (self.x_blocks, self.w, self.dy_blocks)
-        x, w, dy = (value.numpy()[some].astype(np.float64) for value in blocks)
-        errors = [relative(self.y.numpy()[some], x @ w.transpose(0, 2, 1))]
+        x, w, dy = (value.cpu().numpy()[some].astype(np.float64) for value in blocks)
+        errors = [relative(self.y.cpu().numpy()[some], x @ w.transpose(0, 2, 1))]
         if both:
             self.backward()
-            errors.append(relative(self.dx.numpy()[some], dy @ w))
-            errors.append(relative(self.dw.numpy()[some], dy.transpose(0, 2, 1) @ x))
+            errors.append(relative(self.dx.cpu().numpy()[some], dy @ w))
+            errors.append(relative(self.dw.cpu().numpy()[some], dy.transpose(0, 2, 1) @ x))
         return max(errors)
 
     def arrays(self) -> list[NDArray]:

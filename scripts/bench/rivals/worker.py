@@ -20,21 +20,28 @@ RIVALS = {
     "csr": "Csr",
     "acdc": "Acdc",
     "toeplitz": "Toeplitz",
+    "gpu_bmm": "GpuBmm",
+    "gpu_csr": "GpuCsr",
 }
+# Where a rival is not in a module of its own name, and what the others call it.
+MODULES = {"gpu_bmm": "gpu", "gpu_csr": "gpu"}
+NAMES = {"gpu_bmm": "torch_bmm", "gpu_csr": "csr"}
 # After so many calls a mean of cold ones says enough.
 MOST_CALLS = 1000
 
 
 def maker(name: str) -> type[Rival]:
     """Return the class of a rival."""
-    return getattr(importlib.import_module(f"scripts.bench.rivals.{name}"), RIVALS[name])
+    return getattr(
+        importlib.import_module(f"scripts.bench.rivals.{MODULES.get(name, name)}"), RIVALS[name]
+    )
 
 
 class Worker:
     """State of one process."""
 
     def __init__(self, names: list[str], cache: Path | None) -> None:
-        self.makers = {name: maker(name) for name in names}
+        self.makers = {NAMES.get(name, name): maker(name) for name in names}
         self.made: dict[str, Rival] = {}
         self.both = False
         threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
@@ -54,7 +61,7 @@ class Worker:
         if command == "case":
             return self.case(Problem(*map(int, words[:4])), words[4] == "all")
         if command == "time":
-            return self.time(words[0], words[1] == "cold", float(words[2]))
+            return self.time(words[0], words[1], float(words[2]))
         raise ValueError(f"unknown command: {line}")
 
     def describe(self) -> dict:
@@ -83,9 +90,12 @@ class Worker:
             self.made[name] = rival
         return errors
 
-    def time(self, name: str, cold: bool, seconds: float) -> dict[str, float]:
+    def time(self, name: str, state: str, seconds: float) -> dict[str, float]:
         """Return seconds of a call, over as many calls as fill `seconds`."""
         rival = self.made[name]
+        if (timed := rival.time(state, self.both, seconds)) is not None:
+            return timed
+        cold = state == "cold"
 
         def run(calls: int) -> float:
             start = self.clock()
@@ -118,7 +128,9 @@ class Worker:
 
 def main() -> None:
     cache = os.environ.get("BENCH_CACHE")
-    worker = Worker(sys.argv[1:], Path(cache) if cache else None)
+    # It is built for a CPU's rivals.
+    there = cache is not None and Path(cache).exists()
+    worker = Worker(sys.argv[1:], Path(cache) if there else None)
     for line in sys.stdin:
         print(json.dumps(worker.answer(line)), flush=True)
 

@@ -25,7 +25,8 @@ cudaError_t cudaGetLastError() { return std::exchange(last_error, cudaSuccess); 
 const char* cudaGetErrorString(cudaError_t error) {
   return error == cudaErrorMemoryAllocation ? "out of memory" :
       error == cudaErrorInvalidDevice ? "invalid device ordinal" :
-      error == cudaErrorInvalidResourceHandle ? "invalid resource handle" : "no error";
+      error == cudaErrorInvalidResourceHandle ? "invalid resource handle" :
+      error == cudaErrorNotSupported ? "operation not supported" : "no error";
 }
 
 cudaError_t cudaGetDeviceCount(int* count) { return *count = 1, cudaSuccess; }
@@ -39,7 +40,8 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* prop, int device) {
   return result(device == 0 ? cudaSuccess : cudaErrorInvalidDevice);
 }
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attr, int device) {
-  *value = attr == cudaDevAttrClockRate ? 1000000 : 0;  // kHz
+  *value = attr == cudaDevAttrClockRate ? 1000000 :  // kHz
+      attr == cudaDevAttrL2CacheSize ? 1 << 20 : 0;
   return result(device == 0 ? cudaSuccess : cudaErrorInvalidDevice);
 }
 
@@ -60,6 +62,16 @@ cudaError_t cudaEventElapsedTime(float* ms, cudaEvent_t start, cudaEvent_t end) 
   *ms = std::chrono::duration<float, std::milli>(end->time - start->time).count();
   return cudaSuccess;
 }
+
+static cudaError_t no_graphs() { return result(cudaErrorNotSupported); }
+cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode) { return no_graphs(); }
+cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t*) { return no_graphs(); }
+cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t*, cudaGraph_t, unsigned long long) {
+  return no_graphs();
+}
+cudaError_t cudaGraphLaunch(cudaGraphExec_t, cudaStream_t) { return no_graphs(); }
+cudaError_t cudaGraphDestroy(cudaGraph_t) { return no_graphs(); }
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t) { return no_graphs(); }
 
 cudaError_t cudaMalloc(void** pointer, size_t size) {
   *pointer = size ? cuda_host::allocate(size) : nullptr;
