@@ -81,6 +81,11 @@ def is_dense(config: str) -> bool:
     return all(part.strip() == "1" for part in blocks)
 
 
+def block_counts(config: str) -> list[int]:
+    """[b1, ..., bn] of (b1,...,bn)-BD_m."""
+    return [int(b) for b in config.partition("-")[0].strip("()").split(",")]
+
+
 def is_plain_dense(key: tuple) -> bool:
     """True for (net, dataset, config, method, ...) of the dense net without settings of its own."""
     return key[2] is not None and is_dense(key[2]) and key[3] == DENSE_METHOD

@@ -14,7 +14,7 @@ from analysis.errors import AnalysisError, run_main
 from analysis.figures import figure01
 from analysis.files import write_text
 from analysis.results import load
-from analysis.timings import Timings
+from analysis.timings import BATCH, Timings
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 FIGURES = "results/reference/figures"
@@ -60,7 +60,7 @@ def speed(measured: Timings) -> str:
     return (
         f"How many times as fast the layer is, on {measured.device}: geometric means over all "
         f"cases with two blocks or more, n from {sizes[0]:,} to {sizes[-1]:,} at batch "
-        f"{rivals.BATCH}, each timed in the same rounds. The report has every case.\n\n{made}\n"
+        f"{BATCH}, each timed in the same rounds. The report has every case.\n\n{made}\n"
         f"![Speedup over the fastest dense product by number of blocks]({FIGURE})\n\n"
         "Figure 1 on the same device. The paper's, on an NVIDIA P100: "
         f"{figure01.STATEMENT[0].lower()}{figure01.STATEMENT[1:]}\n"

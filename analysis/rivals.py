@@ -2,14 +2,13 @@
 
 import csv
 import io
-import math
+import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from analysis import words
-from analysis.timings import Place, Timings
+from analysis.timings import BATCH, Place, Timings
 
-BATCH = 100
 LAYER, BARE = "layer", "product"
 NETS = {"lenet": "LeNet-5", "cuda_convnet": "cuda-convnet", "mlp980": "980 hidden units"}
 
@@ -91,8 +90,8 @@ def case_text(place: Place) -> str:
 
 def mean(ratios: Iterable[float]) -> float | None:
     """Geometric; None of nothing."""
-    logs = [math.log(ratio) for ratio in ratios]
-    return math.exp(sum(logs) / len(logs)) if logs else None
+    values = list(ratios)
+    return statistics.geometric_mean(values) if values else None
 
 
 def cases(timings: Timings, state: str = "warm") -> list[Place]:

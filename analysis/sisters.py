@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis import layer_history, random_matrix
-from analysis.block_spectrum import Draws, Layout
+from analysis.block_spectrum import Draws, Layout, bulk_ks_distance
 from analysis.layer_history import LayerHistory
 from analysis.nulls import Nulls
 from analysis.results import OWN, REFERENCE, Key, Results, Run
@@ -176,6 +176,17 @@ class Member:
     def null_distance(self) -> Array:
         """`distance` of the same, (draws,)."""
         return np.abs(1 - self.null_ratio).mean(axis=-1)
+
+    @cached_property
+    def law_distance(self) -> Array:
+        """Kolmogorov-Smirnov distance of the last spectrum to the law, zeros left out, (S,)."""
+        last = zip(self.singular[:, -1], self.variance[:, -1], strict=True)
+        return np.array([bulk_ks_distance(self.layout, one, float(v)) for one, v in last])
+
+    @cached_property
+    def null_law_distance(self) -> Array:
+        """The same of truly random blocks, (draws,)."""
+        return np.array([bulk_ks_distance(self.layout, s, 1.0) for s in self.draws.singular])
 
     @cached_property
     def outliers(self) -> NDArray[np.int64]:

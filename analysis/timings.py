@@ -5,7 +5,7 @@ is from; so no choice of a slow one makes block layers look good.
 """
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,8 @@ from analysis.errors import AnalysisError
 
 FILES = ("times.csv", "machine.csv", "updates.csv", "nets.csv", "engines.csv")
 KINDS = ("cpu", "gpu")
+# Rows of x in the n x n cases of Figures 1 and 2.
+BATCH = 100
 COMMAND = "make bench"
 COMMANDS = {"cpu": COMMAND, "gpu": f"{COMMAND} DEVICE=gpu"}
 # What every row of times.csv has to have.
@@ -126,13 +128,40 @@ class Timings:
         found = self.seconds[place].get(method)
         return None if found is None else self.dense(place) / found
 
+    def layers_seconds(
+        self, net: str, product: str, blocks: Sequence[int], method: str
+    ) -> float | None:
+        """Seconds of ip1, ip2, ... of a network together, with so many blocks each.
+
+        method: "dense" for the fastest dense product, which a layer of one block always is. None
+        where a layer was not timed so.
+        """
+        total = 0.0
+        for number, b in enumerate(blocks, 1):
+            places = self.places(net, product, layer=f"ip{number}", b=b)
+            if not places:
+                return None
+            dense = method == "dense" or b == 1
+            seconds = self.dense(places[0]) if dense else self.seconds[places[0]].get(method)
+            if seconds is None:
+                return None
+            total += seconds
+        return total
+
+    @cached_property
+    def update_seconds(self) -> dict[tuple[int, int], dict[str, float]]:
+        """Seconds of an update of n x n weights in b blocks: {(n, b): {"update": , "prune": }}."""
+        found: dict[tuple[int, int], dict[str, float]] = {}
+        for row in self.updates:
+            if row["N"] == row["K"]:
+                key = int(row["N"]), int(row["b"])
+                found.setdefault(key, {})[row["method"]] = float(row["median_s"])
+        return found
+
     def prune_seconds(self, n: int) -> float | None:
         """T(Prune) of Eq. 2 for n x n weights: what pruning adds to an update, at most over b."""
-        by_blocks: dict[str, dict[str, float]] = {}
-        for row in self.updates:
-            if int(row["N"]) == n == int(row["K"]):
-                by_blocks.setdefault(row["b"], {})[row["method"]] = float(row["median_s"])
-        return max((both["prune"] - both["update"] for both in by_blocks.values()), default=None)
+        found = [both for (size, _), both in self.update_seconds.items() if size == n]
+        return max((both["prune"] - both["update"] for both in found), default=None)
 
 
 def _place(row: dict[str, str]) -> Place:

@@ -158,7 +158,7 @@ def notation(claim: Claim, evidence: Evidence) -> Finding:
         if run is None:
             continue
         types = [t for t in _types(run) if t.endswith(("Convolution", "InnerProduct"))]
-        n = run.key.config.partition("-")[0].count(",") + 1
+        n = len(methods.block_counts(run.key.config))
         m = int(run.key.config.rpartition("_")[2])
         products = _count(types, "InnerProduct")
         right &= len(types) == m and products == n
@@ -256,10 +256,6 @@ def equal_blocks(claim: Claim, evidence: Evidence) -> Finding:
 # ---- counts -------------------------------------------------------------------------------------
 
 
-def _blocks(claim: Claim) -> list[int]:
-    return [int(b) for b in claim.subject["config"].partition("-")[0].strip("()").split(",")]
-
-
 def count_weights(net: str, blocks: list[int], biases: bool) -> int:
     """Weights of a net's inner product layers with so many blocks."""
     pairs = zip(SHAPES[net], blocks, strict=True)
@@ -269,7 +265,7 @@ def count_weights(net: str, blocks: list[int], biases: bool) -> int:
 @evaluator
 def compression(claim: Claim, evidence: Evidence) -> Finding:
     """Parameters of the inner product layers, dense over block diagonal, biases counted."""
-    net, blocks = claim.subject["net"], _blocks(claim)
+    net, blocks = claim.subject["net"], methods.block_counts(claim.subject["config"])
     dense = count_weights(net, [1] * len(blocks), biases=True)
     small = count_weights(net, blocks, biases=True)
     near = abs(dense / small - claim.value) <= half_digit(claim.printed)
@@ -293,7 +289,7 @@ def weight_formula(claim: Claim, evidence: Evidence) -> Finding:
 @evaluator
 def weight_count(claim: Claim, evidence: Evidence) -> Finding:
     """Weights of both inner product layers or of ip1 alone, biases not counted."""
-    net, blocks = claim.subject["net"], _blocks(claim)
+    net, blocks = claim.subject["net"], methods.block_counts(claim.subject["config"])
     if claim.subject.get("layer") == "ip1":
         count = math.prod(SHAPES[net][0]) // blocks[0]
     else:
@@ -307,7 +303,7 @@ def storage(claim: Claim, evidence: Evidence) -> Finding:
     shares = {}
     for cell in paper.table1_cells():
         if cell.subject["column"] == "bdip":
-            net, blocks = cell.subject["net"], _blocks(cell)
+            net, blocks = cell.subject["net"], methods.block_counts(cell.subject["config"])
             small = count_weights(net, blocks, biases=True)
             shares[cell.subject["config"]] = small / count_weights(net, [1, 1], biases=True)
     told = "; ".join(f"{config} {share:.1%}" for config, share in shares.items())

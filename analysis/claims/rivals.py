@@ -1,24 +1,8 @@
 """Claims about block layers' run time beside dense and sparse ones: all nets of Table 1."""
 
-from analysis import paper, timings, words
+from analysis import methods, paper, timings, words
 from analysis.claims.core import DIRECTION, FAILS, NOT_RUN, Evidence, Finding, evaluator
 from analysis.paper import Claim
-from analysis.timings import Timings
-
-
-def _seconds(found: Timings, net: str, blocks: list[int], method: str) -> float | None:
-    """Forward seconds of both inner product layers; dense where a layer has one block."""
-    total = 0.0
-    for number, b in enumerate(blocks, 1):
-        places = found.places(net, "forward", layer=f"ip{number}", b=b)
-        if not places:
-            return None
-        dense = method == "dense" or b == 1
-        second = found.dense(places[0]) if dense else found.seconds[places[0]].get(method)
-        if second is None:
-            return None
-        total += second
-    return total
 
 
 def _beside(evidence: Evidence, method: str) -> Finding:
@@ -32,8 +16,8 @@ def _beside(evidence: Evidence, method: str) -> Finding:
         config, net = cell.subject["config"], cell.subject["net"]
         if cell.subject["column"] != "bdip":
             continue
-        blocks = [int(b) for b in config.partition("-")[0].strip("()").split(",")]
-        both = [_seconds(found, net, blocks, one) for one in (method, "layer")]
+        blocks = methods.block_counts(config)
+        both = [found.layers_seconds(net, "forward", blocks, one) for one in (method, "layer")]
         if None in both:
             why = f"{config} is not among the timings"
             return Finding(NOT_RUN, why=why, command=timings.COMMAND)

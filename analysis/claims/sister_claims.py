@@ -42,7 +42,7 @@ def members_of(claim: Claim, evidence: Evidence, dense: bool = True) -> list[Mem
 
 
 def by_common_seed(members: Sequence[OverBlocks], values: Sequence[np.ndarray]) -> np.ndarray:
-    """values[i] has one number per seed of members[i]: (common seeds, members)."""
+    """values[i] has one number, or array, per seed of members[i]: (common seeds, members, ...)."""
     seeds = sorted(set.intersection(*(set(m.seeds) for m in members)))
     pairs = list(zip(members, values, strict=True))
     return np.array([[value[m.seeds.index(seed)] for m, value in pairs] for seed in seeds])

@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 
 from analysis import block_spectrum, paper, words
-from analysis.block_spectrum import bulk_ks_distance
 from analysis.claims.core import (
     NOT_RUN,
     REPRODUCE,
@@ -167,19 +166,21 @@ def spectrum_aligned(claim: Claim, evidence: Evidence) -> Finding:
     member = member_of(claim, evidence)
     if isinstance(member, Finding):
         return member
-    values, limit = _to_the_law(member)
+    values, limit = member.law_distance, _most(member.null_law_distance)
+    return _as_random(values, limit, bool(values.mean() < NEAR), member)
+
+
+def _most(random: np.ndarray) -> float:
+    """What 95% of random layers stay under."""
+    return float(np.percentile(random, 95))
+
+
+def _as_random(values: np.ndarray, limit: float, direction: bool, member: Member) -> Finding:
+    """Whether distances, (S,), are within the `limit` that `_most` random layers keep."""
     return judge_seeds(
-        (values <= limit).tolist(), bool(values.mean() < NEAR), spread_text(values),
+        (values <= limit).tolist(), direction, spread_text(values),
         f"95% of random matrices are below {words.number(limit)}", member.source,
     )  # fmt: skip
-
-
-def _to_the_law(member: Member) -> tuple[np.ndarray, float]:
-    """Distance to the law at the end, (S,), and what 95% of random layers stay under."""
-    pairs = zip(member.singular[:, -1], member.variance[:, -1], strict=True)
-    values = np.array([bulk_ks_distance(member.layout, s, float(v)) for s, v in pairs])
-    random = [bulk_ks_distance(member.layout, s, 1.0) for s in member.draws.singular]
-    return values, float(np.percentile(random, 95))
 
 
 @evaluator
@@ -188,7 +189,7 @@ def blocks_follow_the_law(claim: Claim, evidence: Evidence) -> Finding:
     members = members_of(claim, evidence)
     if isinstance(members, Finding):
         return members
-    found = [_to_the_law(member) for member in members]
+    found = [(m.law_distance, _most(m.null_law_distance)) for m in members]
     inside = [(values <= limit).astype(float) for values, limit in found]
     # What random blocks of this size keep from the law is no fault of the trained ones.
     near = [bool(values.mean() < max(NEAR, limit)) for values, limit in found]
@@ -208,12 +209,8 @@ def follows_curve(claim: Claim, evidence: Evidence) -> Finding:
     if isinstance(member, Finding):
         return member
     values = member.distance[:, -1]
-    limit = float(np.percentile(member.null_distance, 95))
     near = paper.claims()["5.1/mean-distance"].value  # what the paper calls the same in 5.1
-    return judge_seeds(
-        (values <= limit).tolist(), bool(values.mean() <= near), spread_text(values),
-        f"95% of random matrices are below {words.number(limit)}", member.source,
-    )  # fmt: skip
+    return _as_random(values, _most(member.null_distance), bool(values.mean() <= near), member)
 
 
 @evaluator
@@ -222,12 +219,7 @@ def curves_alike(claim: Claim, evidence: Evidence) -> Finding:
     members = members_of(claim, evidence)
     if isinstance(members, Finding):
         return members
-    ratios = [m.singular_ratio[:, -1] for m in members]
-    seeds = sorted(set.intersection(*(set(m.seeds) for m in members)))
-    table = np.array([
-        [ratio[m.seeds.index(seed)] for m, ratio in zip(members, ratios, strict=True)]
-        for seed in seeds
-    ])  # fmt: skip
+    table = by_common_seed(members, [m.singular_ratio[:, -1] for m in members])
     apart = np.abs(table[:, :, None] - table[:, None]).mean(axis=-1)  # (seeds, sisters, sisters)
     one, two = np.unravel_index(apart.mean(axis=0).argmax(), apart.shape[1:])
     worst = apart.max(axis=(1, 2))
@@ -245,7 +237,7 @@ def as_an_operator(claim: Claim, evidence: Evidence) -> Finding:
         return member
     norms = member.own_ratio[:, -1, 0]
     low, high = np.percentile(member.draws.singular[:, 0] / member.draws.mean[0], [2.5, 97.5])
-    values, _ = _to_the_law(member)
+    values = member.law_distance
     return judge_seeds(
         ((norms >= low) & (norms <= high)).tolist(), bool(values.mean() < NEAR),
         f"norm {words.mean_sd(norms)} times a random matrix's, distance of the spectrum from the "

@@ -5,16 +5,14 @@ have no seeds: what is kept "holds in direction", on this device.
 """
 
 import math
-import re
 from collections.abc import Callable
 
+from analysis import methods, words
 from analysis import timings as timings_module
-from analysis import words
 from analysis.claims.core import DIRECTION, FAILS, NOT_RUN, Evidence, Finding, evaluator, exactly
 from analysis.paper import Claim
-from analysis.timings import COMMAND, Place, Timings
+from analysis.timings import BATCH, COMMAND, Place, Timings
 
-BATCH = 100
 PASSES = {"forward": "forward", "both": "all"}
 # How far curves may lie apart that "almost perfectly overlap".
 OVERLAP = 0.1
@@ -148,29 +146,18 @@ def _layer(timings: Timings, net: str, layer: str, product: str, b: int) -> Plac
     return next(iter(timings.places(net, product, layer=layer, b=b)), None)
 
 
-def _config(claim: Claim) -> tuple[int, ...]:
-    return tuple(map(int, re.findall(r"\d+", claim.subject["config"].partition("-")[0])))
-
-
-def _together(
-    claim: Claim, timings: Timings, product: str, method: str, config: tuple[int, ...]
-) -> float | None:
-    """Speedup of ip1 and ip2 together; a layer of one block is the dense one on both sides."""
-    dense = own = 0.0
-    for number, b in enumerate(config, 1):
-        place = _layer(timings, claim.subject["net"], f"ip{number}", product, b)
-        if place is None or (b > 1 and method not in timings.seconds[place]):
-            return None
-        dense += timings.dense(place)
-        own += timings.seconds[place][method] if b > 1 else timings.dense(place)
-    return dense / own
+def _together(claim: Claim, timings: Timings, product: str, method: str) -> float | None:
+    """Speedup of the claim's inner product layers together."""
+    net, blocks = claim.subject["net"], methods.block_counts(claim.subject["config"])
+    own = timings.layers_seconds(net, product, blocks, method)
+    return None if own is None else timings.layers_seconds(net, product, blocks, "dense") / own
 
 
 def _speedup(claim: Claim, timings: Timings) -> Finding | None:
     """A speedup of one layer, at some number of blocks or up to one, or of a configuration."""
     product = _passes(claim)
     if "config" in claim.subject:
-        value = _together(claim, timings, product, "layer", _config(claim))
+        value = _together(claim, timings, product, "layer")
         return None if value is None else _told(_keeps(claim, value), words.number(value), timings)
     subject = claim.subject
     places = timings.places(subject["net"], product, layer=subject["layer"])
@@ -208,7 +195,7 @@ def _sparse(claim: Claim, timings: Timings) -> Finding | None:
 
 
 def _trad_slow(claim: Claim, timings: Timings) -> Finding | None:
-    value = _together(claim, timings, "forward", "csr", _config(claim))
+    value = _together(claim, timings, "forward", "csr")
     if value is None:
         return None
     return _told(

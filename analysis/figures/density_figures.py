@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 
 from analysis import random_matrix, words
-from analysis.block_spectrum import bulk_ks_distance
 from analysis.figures import style
 from analysis.figures.curves import BAND, BAND_WORDS, Curve, Drawn, pixels, save
 from analysis.sisters import Family, Spectra
@@ -57,11 +56,7 @@ def densities(
         save(figure, [curve], out, f"figure{number:02d}")
 
     outliers = words.mean_sd(member.outliers[:, -1], 2)
-    ks = [
-        bulk_ks_distance(layout, one, float(v))
-        for one, v in zip(member.singular[:, -1], member.variance[:, -1], strict=True)
-    ]
-    null_ks = [bulk_ks_distance(layout, one, 1.0) for one in member.draws.singular]
+    ks, null_ks = member.law_distance, member.null_law_distance
     tail = np.mean(trained > high) * (1 - zeros)
     return Drawn(
         f"figure{number:02d}", f"Figure {number}", statement,

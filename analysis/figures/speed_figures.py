@@ -10,15 +10,14 @@ import matplotlib
 from matplotlib import ticker
 from matplotlib.axes import Axes
 
-from analysis import words
+from analysis import methods, words
 from analysis.errors import AnalysisError
 from analysis.figures import style
 from analysis.figures.curves import Drawn, pixels
 from analysis.files import write_text
-from analysis.timings import COMMAND, Place, Timings, find
+from analysis.timings import BATCH, COMMAND, Place, Timings, find
 
-BATCH = 100
-NETS = {"lenet": "LeNet-5", "cuda_convnet": "cuda-convnet"}
+NETS = ("lenet", "cuda_convnet")
 PASSES = {"forward": "forward", "all": "forward and backward"}
 
 # Panel, curve, x, y: what is drawn, and what the CSV beside the figure holds.
@@ -188,13 +187,14 @@ def figure03(timings: Timings, out: Path, statement: str) -> Drawn | None:
                     axes.plot(x, y, color=colour, ls=dashes, label=f"{layer}: {name}", marker=".",
                               ms=3)  # fmt: skip
                     rows += [
-                        (NETS[net], f"{layer}: {name}", *pair) for pair in zip(x, y, strict=True)
+                        (methods.NET_LABELS[net], f"{layer}: {name}", *pair)
+                        for pair in zip(x, y, strict=True)
                     ]
                 full = max(place.weights for place in timings.places(net, "forward", layer=layer))
                 axes.axvline(full, color=style.INK, lw=0.8, ls=(0, (1, 1.5)))
             axes.set_ylabel("speedup")
             _plain_ticks(axes)
-            axes.set_title(NETS[net], loc="left", pad=2)
+            axes.set_title(methods.NET_LABELS[net], loc="left", pad=2)
         panels[-1, 0].set_xlabel("non-zero weights")
         handles, labels = panels[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncol=2)

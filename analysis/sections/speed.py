@@ -1,6 +1,6 @@
 """Section 4.1: speed as `make bench` measured it, beside the paper's and other libraries'."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from analysis import rivals, words
@@ -25,7 +25,7 @@ from analysis.page import (
 )
 from analysis.sections.ledger import anchor, mark
 from analysis.sections.section5 import picture
-from analysis.timings import COMMANDS, KINDS, Timings, find
+from analysis.timings import BATCH, COMMANDS, KINDS, Timings, find
 
 # From this size on the layer is to cost no more than its products.
 LARGE = 512
@@ -118,7 +118,7 @@ def claims_table(entries: list[Entry]) -> Html:
     lines = []
     for entry in entries:
         claim, found = entry.claim, entry.finding
-        if entry.claim.test != "speed" or found.verdict == NOT_RUN:
+        if claim.test != "speed" or found.verdict == NOT_RUN:
             continue
         place = link(f"#{anchor(claim.id)}", claim.place)
         statement = join([text(claim.statement), element("small", place)], "<br>")
@@ -154,7 +154,7 @@ def rivals_table(compared: list[rivals.Comparison]) -> Html:
         lines.append(row(RIVAL_COLUMNS, [*cells, one.lost_text]))
     note = (
         f"How many times as fast the layer is, through Caffe: geometric means over all cases with "
-        f"two blocks or more (n × n at batch {rivals.BATCH}; the inner product layers of the "
+        f"two blocks or more (n × n at batch {BATCH}; the inner product layers of the "
         "paper's networks at their batch sizes), each timed in the same rounds."
     )
     return join([paragraph(note, "note"), table(RIVAL_COLUMNS, lines)])
@@ -210,7 +210,7 @@ def states_table(timings: Timings) -> Html | None:
     for state in states:
         pairs = []
         for place in rivals.cases(timings, state):
-            warm = place.__class__(**{**place.__dict__, "state": "warm"})
+            warm = replace(place, state="warm")
             if warm in timings.seconds:
                 pairs.append((timings.speedup(place), timings.speedup(warm)))
         if pairs:
@@ -230,14 +230,10 @@ def updates_table(timings: Timings) -> Html:
         Column("T(Prune), ms", number=True),
         Column("pruning per block iteration at most", number=True),
     ]
-    times: dict[tuple[int, int], dict[str, float]] = {}
-    for one in timings.updates:
-        key = int(one["N"]), int(one["b"])
-        times.setdefault(key, {})[one["method"]] = float(one["median_s"])
     lines = []
-    for (n, b), both in sorted(times.items()):
+    for (n, b), both in sorted(timings.update_seconds.items()):
         adds = both["prune"] - both["update"]
-        place = next(iter(timings.places("square", "all", M=rivals.BATCH, N=n, b=b)), None)
+        place = next(iter(timings.places("square", "all", M=BATCH, N=n, b=b)), None)
         bound = ""
         if place is not None and adds > 0:
             gain = timings.dense(place) - timings.seconds[place]["layer"]
