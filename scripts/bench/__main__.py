@@ -36,6 +36,8 @@ PARTS = ("engines", "nets", "updates", "square", *LAYERS)
 # Seconds of a case with --full after which few samples of each method are enough.
 LONG_BUDGET = 20
 ENGINE_ROUNDS = 9
+# How often what has been timed is written, so that a stop loses little.
+WRITE_SECONDS = 20.0
 PRUNED = (256, 512, 1024, 2048, 4096, 8192)
 # Methods that the second process has: OpenBLAS with the kernels that it chooses itself.
 OWN_CHOICE = {"dense": "dense_own_choice", "cblas_loop": "cblas_loop_own_choice"}
@@ -274,9 +276,13 @@ def main() -> None:
         cases = [case for case in cases if case.state != "cold"]
     rows: list[dict] = []
     start, whole, done = time.monotonic(), sum(case.effort for case in cases), 0.0
+    written = start
     for number, case in enumerate(cases, 1):
         rows += bench.case(case)
         done += case.effort
+        if time.monotonic() - written > WRITE_SECONDS:
+            write_text(out / "times.csv", csv_text(rows))
+            written = time.monotonic()
         left = (time.monotonic() - start) * (whole / done - 1)
         told = f"{case.group} n={case.N} b={case.b} {case.product}"
         if sys.stdout.isatty():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from types import ModuleType
 
 import numpy as np
@@ -40,20 +41,42 @@ class GpuRival(Rival):
         torch = torch_with_gpu()
         words = state.split("+")
         torch.backends.cuda.matmul.allow_tf32 = "tf32" in words
+        try:
+            return self._timed(torch, words, both, seconds)
+        finally:
+            # What is checked next is checked in single precision.
+            torch.backends.cuda.matmul.allow_tf32 = False
 
-        def action() -> None:
-            self.forward()
-            if both:
-                self.backward()
+    def can(self, state: str, both: bool) -> bool:
+        """Whether its calls can be captured in a graph, where the state asks for one."""
+        if "graph" not in state.split("+"):
+            return True
+        try:
+            self._captured(torch_with_gpu(), both)
+        except RuntimeError:
+            return False
+        return True
 
-        call = action
+    def _pass(self, both: bool) -> None:
+        self.forward()
+        if both:
+            self.backward()
+
+    def _captured(self, torch: ModuleType, both: bool) -> Callable[[], None]:
+        """A graph of a pass, as a call that replays it."""
+        self._pass(both)  # what is made at first use
+        torch.cuda.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self._pass(both)
+        return graph.replay
+
+    def _timed(
+        self, torch: ModuleType, words: list[str], both: bool, seconds: float
+    ) -> dict[str, float]:
+        call = partial(self._pass, both)
         if "graph" in words:
-            action()  # what is made at first use
-            torch.cuda.synchronize()
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
-                action()
-            call = graph.replay
+            call = self._captured(torch, both)
         flush = torch.empty(FLUSH // 4, device="cuda") if "cold" in words else None
         begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
 

@@ -62,6 +62,10 @@ class Rival:
         """Return seconds and calls where a rival has a clock of its own; None: a CPU's is right."""
         return None
 
+    def can(self, state: str, both: bool) -> bool:
+        """Return whether it can be timed in this state."""
+        return True
+
     def arrays(self) -> list[NDArray]:
         """Return what a pass touches."""
         raise NotImplementedError

@@ -59,7 +59,7 @@ class Worker:
         if command == "describe":
             return self.describe()
         if command == "case":
-            return self.case(Problem(*map(int, words[:4])), words[4] == "all")
+            return self.case(Problem(*map(int, words[:4])), words[4] == "all", words[5])
         if command == "time":
             return self.time(words[0], words[1], float(words[2]))
         raise ValueError(f"unknown command: {line}")
@@ -76,8 +76,8 @@ class Worker:
                 methods[name] = [rival.library, rival.version]
         return {"methods": methods, "can_empty_cache": int(self.empty is not None)}
 
-    def case(self, problem: Problem, both: bool) -> dict[str, float]:
-        """Make every rival that can, check it, and return the errors."""
+    def case(self, problem: Problem, both: bool, state: str) -> dict[str, float]:
+        """Make every rival that can compute this in this state, check it, and return the errors."""
         self.both = both
         self.made = {}
         errors = {}
@@ -86,7 +86,10 @@ class Worker:
                 rival = make(problem, both)
             except Unable:
                 continue
-            errors[name] = rival.error(both)
+            error = rival.error(both)
+            if not rival.can(state, both):
+                continue
+            errors[name] = error
             self.made[name] = rival
         return errors
 
