@@ -739,6 +739,8 @@ TYPED_TEST(BlockInnerProductNetTest, TestWeightsOfInnerProduct) {
 }
 
 TYPED_TEST(BlockInnerProductNetTest, TestWrongShapeIsRefused) {
+  // A fork of a process that uses CUDA cannot go on using it.
+  ::testing::FLAGS_gtest_death_test_style = "threadsafe";
   typedef typename TypeParam::Dtype Dtype;
   shared_ptr<Solver<Dtype> > solver = this->NewSolver(this->BlockLayer(""));
   NetParameter weights;

@@ -245,6 +245,8 @@ TYPED_TEST(ExactResumeTest, TestHDF5Data) {
 
 // A file appears whole or not at all.
 TYPED_TEST(ExactResumeTest, TestWholeFiles) {
+  // A fork of a process that uses CUDA cannot go on using it.
+  ::testing::FLAGS_gtest_death_test_style = "threadsafe";
   typedef typename TypeParam::Dtype Dtype;
   shared_ptr<Solver<Dtype> > solver =
       this->NewSolver("SGD", "BINARYPROTO", "", "NONE", "");

@@ -515,6 +515,8 @@ TYPED_TEST(PrunerTest, TestSnapshotWithoutPrune) {
 }
 
 TYPED_TEST(PrunerTest, TestRefusals) {
+  // A fork of a process that uses CUDA cannot go on using it.
+  ::testing::FLAGS_gtest_death_test_style = "threadsafe";
   const struct {
     const char* prune;
     const char* message;
