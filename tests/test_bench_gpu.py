@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from bench_timings import write
@@ -14,7 +16,7 @@ from scripts.bench import __main__ as command
 from scripts.bench import check, workers
 from scripts.bench.cases import GPU_STATES, Case, chosen_for_gpu
 from scripts.bench.rivals import gpu
-from scripts.bench.rivals.problem import Unable
+from scripts.bench.rivals.problem import Problem, Unable
 from scripts.errors import UserError
 from scripts.paths import ROOT
 
@@ -117,6 +119,57 @@ def test_calls_fill_the_time() -> None:
     assert gpu.calls_that_fill(run, 0.05, one_by_one=False) == {"seconds": 0.01, "calls": 5}
     assert asked == [1, 5]
     assert gpu.calls_that_fill(run, 0.025, one_by_one=True)["calls"] == 3
+
+
+class Tf32:
+    """A rival that notes whether TF32 is allowed whenever it computes, on a card that is none."""
+
+    def __init__(self, can_capture: bool) -> None:
+        def refuse(graph: object) -> object:
+            if not can_capture:
+                raise RuntimeError("operation not permitted when stream is capturing")
+            return nullcontext()
+
+        event = SimpleNamespace(record=int, synchronize=int, elapsed_time=lambda end: 1.0)
+        self.matmul = SimpleNamespace(allow_tf32=False)
+        self.seen: list[bool] = []
+        self.torch = SimpleNamespace(
+            backends=SimpleNamespace(cuda=SimpleNamespace(matmul=self.matmul)),
+            cuda=SimpleNamespace(
+                Event=lambda enable_timing: event,
+                CUDAGraph=lambda: SimpleNamespace(replay=self.forward),
+                synchronize=int,
+                graph=refuse,
+            ),
+        )
+
+    def forward(self) -> None:
+        self.seen.append(self.matmul.allow_tf32)
+
+
+def rival_on(card: Tf32, monkeypatch: pytest.MonkeyPatch) -> gpu.GpuRival:
+    monkeypatch.setattr(gpu, "torch_with_gpu", lambda: card.torch)
+    rival = gpu.GpuRival(Problem(1, 1, 1, 1), False)
+    rival.forward = card.forward
+    return rival
+
+
+def test_tf32_ends_with_its_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is checked after it has to be right in single precision."""
+    card = Tf32(can_capture=True)
+    rival = rival_on(card, monkeypatch)
+    rival.time("tf32+graph", False, 0.002)
+    rival.forward()
+    assert card.seen[:-1]
+    assert all(card.seen[:-1])
+    assert not card.seen[-1]
+
+
+def test_a_rival_that_no_graph_captures_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    for can in (True, False):
+        rival = rival_on(Tf32(can), monkeypatch)
+        assert rival.can("graph+cold", False) == can
+        assert rival.can("tf32", False)
 
 
 def test_rivals_need_a_gpu() -> None:
