@@ -37,13 +37,20 @@ def accuracy(reference: Path) -> str | None:
             row.key.config,
             row.label,
             row.cell.printed if row.cell else "",
-            table1.ours_text(row),
+            table1.ours_text(row, data=False),
             table1.signed(row.difference, 2) if row.difference is not None else "",
         ]
         for row in rows
     ]
     heads = ["Network", "Configuration", "Method", "Paper", "Ours", "Difference"]
-    return table(heads, lines, "|---|---|---|---:|---|---:|") if lines else None
+    if not lines:
+        return None
+    notes = [
+        f"\n{section}: {'; '.join(told)}.\n"
+        for section, told in table1.data_notes(rows).items()
+        if told
+    ]
+    return "".join([table(heads, lines, "|---|---|---|---:|---|---:|"), *notes])
 
 
 def speed(measured: Timings) -> str:

@@ -7,6 +7,7 @@ have no cell in the paper's table (other configs, other data sets, a user's own 
 import argparse
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -173,17 +174,30 @@ def section_text(key: Key) -> str:
     return f"{net} on {methods.DATASET_LABELS.get(key.dataset, key.dataset)}"
 
 
-def ours_text(row: Row) -> str:
-    """Our number; failing that what is under way, or the command that makes it."""
+def ours_text(row: Row, data: bool = True) -> str:
+    """Our number; failing that what is under way, or the command that makes it.
+
+    data: with what it was trained and tested on, where that is not the official data.
+    """
     if row.shown is None:
         return f"{row.status}: `{row.command}`" if row.status.startswith("not run") else row.status
     text = accuracy_text(row.shown)
-    if row.data_note:
+    if data and row.data_note:
         text += f", {row.data_note}"
     if row.shorter_than_paper:
         text += f", at {row.shown.iterations:,} iterations"
     under_way = [f"seed {run.seed} {run.progress}" for run in row.outcome.unfinished]
     return "; ".join([text, *under_way])
+
+
+def data_notes(rows: Sequence[Row]) -> dict[str, list[str]]:
+    """{section_text: what its rows were trained and tested on, if not the official data}."""
+    notes: dict[str, list[str]] = {}
+    for row in rows:
+        mine = notes.setdefault(section_text(row.key), [])
+        if row.data_note and row.data_note not in mine:
+            mine.append(row.data_note)
+    return notes
 
 
 def sd_text(row: Row) -> str:
@@ -292,8 +306,7 @@ def latex(rows: list[Row]) -> str:
     for row in rows:
         if section_text(row.key) != section:
             section = section_text(row.key)
-            same = [other for other in rows if section_text(other.key) == section]
-            notes = dict.fromkeys(other.data_note for other in same if other.data_note)
+            notes = data_notes(rows)[section]
             heading = section + (f" ({'; '.join(notes)})" if notes else "")
             lines += [r"\midrule", rf"\multicolumn{{6}}{{l}}{{{heading}}} \\"]
         name, _, layers = row.key.config.partition("-BD_")

@@ -122,8 +122,8 @@ def margin_bars(axes: Axes, curves: list[Curve], all_blocks: Iterable[int]) -> N
                   mew=1.6, clip_on=False)  # fmt: skip
 
 
-def legend(figure: Figure, axes: Axes, title: str, columns: int = 4) -> None:
-    """One legend above all panels, from the lines of one of them."""
+def legend(figure: Figure, axes: Axes, title: str | None, columns: int = 4) -> None:
+    """One legend above all panels, from what one of them shows."""
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncol=columns, title=title,
                   columnspacing=1.1, handlelength=1.9)  # fmt: skip

@@ -6,7 +6,7 @@ import numpy as np
 
 from analysis import random_matrix, words
 from analysis.figures import style
-from analysis.figures.curves import BAND, BAND_WORDS, Curve, Drawn, pixels, save
+from analysis.figures.curves import BAND, BAND_WORDS, Curve, Drawn, legend, pixels, save
 from analysis.sisters import Family, Spectra
 
 EIGENVALUES_A_BIN = 6
@@ -42,7 +42,9 @@ def densities(
     height = 2.9
     with style.figure(height) as (figure, axes):
         axes.bar(middles, curve.mean, width, color=style.TINT, label="trained $W_1$")
-        axes.fill_between(middles, *band, color=style.INK, alpha=0.22, lw=0, step="mid",
+        # From edge to edge of each bin: the last one's height is needed at its end too.
+        steps = np.append(band, band[:, -1:], axis=1)
+        axes.fill_between(edges, *steps, color=style.INK, alpha=0.22, lw=0, step="post",
                           label=f"random $R$, {BAND_WORDS}")  # fmt: skip
         x = low + (high - low) * (1 - np.cos(np.linspace(0, np.pi, 400)[1:])) / 2
         law = random_matrix.density(x, layout.y, variance)
@@ -52,7 +54,7 @@ def densities(
         axes.set_xlabel(rf"eigenvalues of $\frac{{1}}{{{layout.n}}}\,W_1 W_1^{{\mathsf{{T}}}}$")
         axes.set_ylabel("density")
         heading = f"{zeros:.2%} are 0, not drawn" if zeros else None
-        axes.legend(loc="upper right", title=heading)
+        legend(figure, axes, heading, columns=2)
         save(figure, [curve], out, f"figure{number:02d}")
 
     outliers = words.mean_sd(member.outliers[:, -1], 2)
