@@ -15,7 +15,7 @@ from bench_timings import write, write_timings
 from analysis import paper, rivals
 from analysis import timings as timings_module
 from analysis.claims import ledger, speed
-from analysis.claims.core import FAILS, NOT_RUN, Evidence
+from analysis.claims.core import DIRECTION, FAILS, NOT_RUN, Evidence
 from analysis.errors import AnalysisError
 from analysis.figures import figure01, figure02, figure03
 from analysis.page import Section
@@ -194,7 +194,7 @@ def test_every_claim_about_speed_is_decided(results: Path) -> None:
     claims = [claim for claim in paper.claims().values() if claim.test == "speed"]
     found = {claim.id: speed.speed(claim, evidence) for claim in claims}
     lacking = {place for place, one in found.items() if one.verdict == NOT_RUN}
-    assert lacking == {"4.1/above-acdc"}
+    assert lacking == {"4.1/above-acdc", "4.2.1/toeplitz-slower"}
     failing = {place for place, one in found.items() if one.verdict == FAILS}
     assert failing == {
         *("4.1/best-blocks", "4.1/overhead", "4.2/fastest"),
@@ -206,6 +206,23 @@ def test_every_claim_about_speed_is_decided(results: Path) -> None:
     assert found["6/train-time"].ours == "(10,1)-BD_4 1.50"
     nothing = Evidence(load(results / "bench" / "test"), None)
     assert speed.speed(claims[0], nothing).verdict == NOT_RUN
+
+
+def test_toeplitz_is_slower_than_dense(results: Path) -> None:
+    """At the size nearest to 1,000 nodes, here 512: rank 2 has as many weights as 128 blocks."""
+    claim = paper.claims()["4.2.1/toeplitz-slower"]
+    path = results / "bench/test/times.csv"
+    rows = list(csv.DictReader(path.open()))
+    for factor, verdict, told in ((0.25, FAILS, "4.00"), (4, DIRECTION, "0.250")):
+        more = [
+            {**row, "method": "toeplitz", "median_s": factor * float(row["median_s"])}
+            for row in rows
+            if row["method"] == "dense_onednn" and row["group"] == "square"
+        ]
+        write(path, [*rows, *more])
+        found = speed.speed(claim, Evidence(load(results), None))
+        assert found.verdict == verdict
+        assert found.ours == f"{told} with rank 2 and {told} with rank 4"
 
 
 def test_own_timings_come_before_the_reference(results: Path, tmp_path: Path) -> None:

@@ -114,6 +114,31 @@ def _above_acdc(claim: Claim, timings: Timings) -> Finding | None:
     return _told(max(block) > max(rival), ours, timings, "both timed in the same rounds")
 
 
+def _toeplitz(claim: Claim, timings: Timings) -> Finding | None:
+    """The ranks about the paper's, at the size that is nearest to its number of nodes.
+
+    Rank r has as many weights as n / 2r blocks.
+    """
+    rank, nodes = claim.subject["rank"], claim.subject["nodes"]
+    places = _squares(timings, _passes(claim))
+    sizes = {place.N for place in places}
+    if not sizes:
+        return None
+    n = min(sizes, key=lambda size: abs(size - nodes))
+    found = {
+        n // (2 * place.b): value
+        for place in places
+        if n == place.N
+        and rank / 2 < n / (2 * place.b) < 2 * rank
+        and (value := timings.speedup(place, "toeplitz")) is not None
+    }
+    if not found:
+        return None
+    told = [f"{words.number(value)} with rank {r}" for r, value in sorted(found.items())]
+    why = f"speedup over dense, forward, n = {n:,}"
+    return _told(max(found.values()) < claim.value, words.listing(told), timings, why)
+
+
 def _eq2(claim: Claim, timings: Timings) -> Finding | None:
     bounds = [
         (timings.dense(place) - timings.seconds[place]["layer"]) / pruning
@@ -242,6 +267,7 @@ TESTS: dict[str, Callable[[Claim, Timings], Finding | None]] = {
     "4.1/eq2": _eq2,
     "4.1/overhead": _overhead,
     "4.1/curves-overlap": _overlap,
+    "4.2.1/toeplitz-slower": _toeplitz,
     "4.1/sparse": _sparse,
     "4.2/fastest": _fastest,
     "4.2.1/trad-slow": _trad_slow,
