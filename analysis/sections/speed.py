@@ -136,8 +136,8 @@ def ratio_text(values: list[float]) -> str:
 
 RIVAL_COLUMNS = [
     Column("Instead of the layer"),
-    Column("n × n, forward", number=True),
-    Column("n × n, all", number=True),
+    Column("n\u00a0×\u00a0n, forward", number=True),
+    Column("n\u00a0×\u00a0n, all", number=True),
     Column("nets' layers, forward", number=True),
     Column("nets' layers, all", number=True),
     Column("Where it is faster than the layer"),
