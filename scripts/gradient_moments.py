@@ -11,12 +11,14 @@ that is subtracted (with momentum and weight decay, V is not lr g). What is trai
 
 Written to gradient_moments.npz in the run's folder, arrays of T steps named <layer>/<moment>:
 variance of W before the step and after it, of g and of V, and the covariances of W with both;
-besides `iteration` and `lr`. A stopped one goes on with the same command.
+besides `iteration` and `lr`. gradient_moments.json says what made it. A stopped one goes on with
+the same command.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import signal
@@ -40,6 +42,7 @@ from scripts.train import prepare, require_caffe
 from scripts.worker_process import worker_environment
 
 FILE = "gradient_moments.npz"
+RECORD = "gradient_moments.json"
 STATE = "gradient_moments"
 MOMENTS = (
     "variance",
@@ -177,7 +180,27 @@ def put_aside_if_stale(spec: RunSpec, results: Path) -> None:
     if before != now:
         aside = path.with_name(f"{path.stem}.{before[:8]}.npz")
         path.rename(aside)
+        made = path.with_name(RECORD)
+        if made.is_file():
+            made.rename(aside.with_suffix(".json"))
         print(f"{spec.title}: kept the earlier moments as {aside} and start anew", flush=True)
+
+
+def provenance_of(spec: RunSpec, fingerprint: str) -> dict[str, Any]:
+    """Which training on which device, and of which commit."""
+    commit, dirty = provenance.commit()
+    return {
+        "net": spec.net,
+        "dataset": spec.dataset,
+        "config": spec.config,
+        "method": spec.method,
+        "seed": spec.seed,
+        "device": provenance.device("cpu", 0),
+        "commit": commit,
+        "dirty": dirty,
+        "fingerprint": fingerprint,
+        "versions": provenance.versions(),
+    }
 
 
 def record(
@@ -232,6 +255,8 @@ def record(
             recorder.save(snapshots, fingerprint)
             print(f"{spec.title}: stopped at {recorder.solver.iter}; the same command goes on")
             return 128 + stop.received
+        # First, so that what is measured is never without it.
+        files.write_text(folder / RECORD, json.dumps(provenance_of(spec, fingerprint), indent=1))
         with files.atomic_open(folder / FILE, "wb") as stream:
             np.savez(stream, fingerprint=np.array(fingerprint), **recorder.arrays())
         shutil.rmtree(state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
 from scripts.errors import UserError
-from scripts.gradient_moments import FILE, MOMENTS, Recorder, moments
+from scripts.gradient_moments import FILE, MOMENTS, RECORD, Recorder, moments
 from scripts.paths import ROOT
 from scripts.snapshots import Snapshots
 from tests import tiny_training as tiny
@@ -118,7 +119,10 @@ def test_command(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         said.append(done.stdout)
     folder = tmp_path / "lenet-mnist" / "(100,1)-BD_4" / "bdip" / "seed-1"
-    assert [path.name for path in folder.glob("[!.]*")] == [FILE]
+    assert {path.name for path in folder.glob("[!.]*")} == {FILE, RECORD}
+    made = json.loads((folder / RECORD).read_text())
+    assert (made["config"], made["method"], made["seed"]) == ("(100,1)-BD_4", "bdip", 1)
+    assert made["device"]["mode"] == "cpu"
     with np.load(folder / FILE) as arrays:
         assert arrays["iteration"].tolist() == [0, 1]
         assert arrays["ip1/variance"][0] == pytest.approx(100 / 800, rel=0.1)
