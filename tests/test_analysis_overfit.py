@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from analysis import overfit, paper
+from analysis.claims import ledger
 from analysis.claims.core import DIRECTION, FAILS, HOLDS, NOT_RUN, Evidence
 from analysis.claims.overfit import less_overfit
 from analysis.claims.overfit import overfit as evaluate
@@ -122,3 +123,14 @@ def test_the_claim_about_both_block_methods(dense, verdict, tmp_path):
         write(tmp_path, "(64,2)-BD_5", "ip_bdip", seed, 0.73, 0.01)
     finding = less_overfit(paper.claims()["4.2.3/both-overfit"], evidence(tmp_path))
     assert finding.verdict == verdict
+
+
+def test_runs_without_a_common_seed_are_not_compared(tmp_path):
+    """A user's run of seed 2 beside the others' seed 1: the ledger says so and goes on."""
+    write(tmp_path, "(1,1)-BD_5", "bdip", 1, 0.75, 0.08)
+    for method in ("bdip", "ip_bdip"):
+        write(tmp_path, "(64,2)-BD_5", method, 2, 0.73, 0.03)
+    found = {entry.claim.id: entry.finding for entry in ledger.evaluate(evidence(tmp_path))}
+    finding = found["4.2.3/both-overfit"]
+    assert finding.verdict == NOT_RUN
+    assert finding.why == "the runs that it compares have no seed in common"

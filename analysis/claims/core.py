@@ -53,6 +53,10 @@ def evaluator(function: Evaluator) -> Evaluator:
     return function
 
 
+class NoCommonSeed(Exception):
+    """Runs that are to be compared seed by seed have no seed that all of them have."""
+
+
 @dataclass(frozen=True)
 class Differences:
     """Points of accuracy between two nets, seed by seed, and whose runs they are."""

@@ -16,7 +16,15 @@ from analysis.claims import (  # noqa: F401  (evaluators register themselves)
     speed,
     variances,
 )
-from analysis.claims.core import EVALUATORS, NOT_CHECKED, VERDICTS, Evidence, Finding
+from analysis.claims.core import (
+    EVALUATORS,
+    NOT_CHECKED,
+    NOT_RUN,
+    VERDICTS,
+    Evidence,
+    Finding,
+    NoCommonSeed,
+)
 from analysis.paper import Claim
 
 
@@ -43,7 +51,11 @@ def evaluate(evidence: Evidence) -> list[Entry]:
         if claim.test is None:
             finding = Finding(NOT_CHECKED, why=claim.why or "")
         else:
-            finding = EVALUATORS[claim.test](claim, evidence)
+            try:
+                finding = EVALUATORS[claim.test](claim, evidence)
+            except NoCommonSeed:
+                why = "the runs that it compares have no seed in common"
+                finding = Finding(NOT_RUN, why=why, command="make reproduce")
         entries.append(Entry(claim, test_text(claim), finding))
     return entries
 

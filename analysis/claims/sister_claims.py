@@ -6,7 +6,7 @@ import numpy as np
 from scipy import stats
 
 from analysis import words
-from analysis.claims.core import Evidence, Finding, judge_seeds, missing
+from analysis.claims.core import Evidence, Finding, NoCommonSeed, judge_seeds, missing
 from analysis.paper import Claim
 from analysis.sisters import CIFAR10, LENET, MLP, SIGMOID, Family, Member, OverBlocks
 
@@ -42,8 +42,13 @@ def members_of(claim: Claim, evidence: Evidence, dense: bool = True) -> list[Mem
 
 
 def by_common_seed(members: Sequence[OverBlocks], values: Sequence[np.ndarray]) -> np.ndarray:
-    """values[i] has one number, or array, per seed of members[i]: (common seeds, members, ...)."""
+    """values[i] has one number, or array, per seed of members[i]: (common seeds, members, ...).
+
+    NoCommonSeed where there is none, as when some runs are the user's own and some the reference's.
+    """
     seeds = sorted(set.intersection(*(set(m.seeds) for m in members)))
+    if not seeds:
+        raise NoCommonSeed
     pairs = list(zip(members, values, strict=True))
     return np.array([[value[m.seeds.index(seed)] for m, value in pairs] for seed in seeds])
 
