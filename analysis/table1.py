@@ -296,6 +296,7 @@ def markdown(rows: list[Row], others: list[Row]) -> str:
 
 def latex(rows: list[Row]) -> str:
     """The paper's cells as a booktabs table, for a paper of one's own."""
+    notes = data_notes(rows)
     lines = [
         r"% needs \usepackage{booktabs}",
         r"\begin{tabular}{llrrlr}",
@@ -306,8 +307,7 @@ def latex(rows: list[Row]) -> str:
     for row in rows:
         if section_text(row.key) != section:
             section = section_text(row.key)
-            notes = data_notes(rows)[section]
-            heading = section + (f" ({'; '.join(notes)})" if notes else "")
+            heading = section + (f" ({'; '.join(notes[section])})" if notes[section] else "")
             lines += [r"\midrule", rf"\multicolumn{{6}}{{l}}{{{heading}}} \\"]
         name, _, layers = row.key.config.partition("-BD_")
         config = rf"{name}-BD$_{layers}$"

@@ -18,7 +18,6 @@ the same command.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import signal
@@ -188,18 +187,14 @@ def put_aside_if_stale(spec: RunSpec, results: Path) -> None:
 
 def provenance_of(spec: RunSpec, fingerprint: str) -> dict[str, Any]:
     """Which training on which device, and of which commit."""
-    commit, dirty = provenance.commit()
     return {
         "net": spec.net,
         "dataset": spec.dataset,
         "config": spec.config,
         "method": spec.method,
         "seed": spec.seed,
-        "device": provenance.device("cpu", 0),
-        "commit": commit,
-        "dirty": dirty,
         "fingerprint": fingerprint,
-        "versions": provenance.versions(),
+        **provenance.circumstances("cpu", 0),
     }
 
 
@@ -256,7 +251,7 @@ def record(
             print(f"{spec.title}: stopped at {recorder.solver.iter}; the same command goes on")
             return 128 + stop.received
         # First, so that what is measured is never without it.
-        files.write_text(folder / RECORD, json.dumps(provenance_of(spec, fingerprint), indent=1))
+        files.write_json(folder / RECORD, provenance_of(spec, fingerprint))
         with files.atomic_open(folder / FILE, "wb") as stream:
             np.savez(stream, fingerprint=np.array(fingerprint), **recorder.arrays())
         shutil.rmtree(state)

@@ -157,6 +157,17 @@ def _output(*command: str) -> str | None:
     return done.stdout.strip()
 
 
+def circumstances(mode: str, number: int) -> dict[str, Any]:
+    """Device, versions and commit, as every record of a result has them."""
+    head, dirty = commit()
+    return {
+        "device": device(mode, number),
+        "versions": versions(),
+        "commit": head,
+        "dirty": dirty,
+    }
+
+
 def commit() -> tuple[str | None, bool | None]:
     """(commit of the project, whether tracked files differ from it); None where git cannot say."""
     head = _output("git", "rev-parse", "HEAD")

@@ -111,7 +111,6 @@ def write_run_files(prepared: Prepared, folder: Path) -> None:
     solver.device_id = number
     net_text = text_format.MessageToString(net)
     solver_text = text_format.MessageToString(solver)
-    commit, dirty = provenance.commit()
     before = files.read_json(folder / "run.json") or {}
     record = {
         "schema": runs.SCHEMA,
@@ -130,10 +129,7 @@ def write_run_files(prepared: Prepared, folder: Path) -> None:
         "finished": None,
         "wall_seconds": before.get("wall_seconds", 0.0),
         "iterations_per_second": before.get("iterations_per_second"),
-        "device": provenance.device(mode, number),
-        "versions": provenance.versions(),
-        "commit": commit,
-        "dirty": dirty,
+        **provenance.circumstances(mode, number),
         "data": prepared.data,
         "solver": solver_text,
         "net_prototxt": net_text,

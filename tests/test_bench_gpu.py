@@ -125,7 +125,7 @@ class Tf32:
     """A rival that notes whether TF32 is allowed whenever it computes, on a card that is none."""
 
     def __init__(self, can_capture: bool) -> None:
-        def refuse(graph: object) -> object:
+        def capture(graph: object) -> object:
             if not can_capture:
                 raise RuntimeError("operation not permitted when stream is capturing")
             return nullcontext()
@@ -139,7 +139,7 @@ class Tf32:
                 Event=lambda enable_timing: event,
                 CUDAGraph=lambda: SimpleNamespace(replay=self.forward),
                 synchronize=int,
-                graph=refuse,
+                graph=capture,
             ),
         )
 

@@ -20,6 +20,7 @@ from analysis.claims.core import (
     EVALUATORS,
     NOT_CHECKED,
     NOT_RUN,
+    REPRODUCE,
     VERDICTS,
     Evidence,
     Finding,
@@ -55,7 +56,7 @@ def evaluate(evidence: Evidence) -> list[Entry]:
                 finding = EVALUATORS[claim.test](claim, evidence)
             except NoCommonSeed:
                 why = "the runs that it compares have no seed in common"
-                finding = Finding(NOT_RUN, why=why, command="make reproduce")
+                finding = Finding(NOT_RUN, why=why, command=REPRODUCE)
         entries.append(Entry(claim, test_text(claim), finding))
     return entries
 

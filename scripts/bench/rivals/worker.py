@@ -86,10 +86,9 @@ class Worker:
                 rival = make(problem, both)
             except Unable:
                 continue
-            error = rival.error(both)
             if not rival.can(state, both):
                 continue
-            errors[name] = error
+            errors[name] = rival.error(both)
             self.made[name] = rival
         return errors
 
