@@ -1,9 +1,8 @@
 #ifndef CAFFE_UTIL_CPU_BATCHED_GEMM_HPP_
 #define CAFFE_UTIL_CPU_BATCHED_GEMM_HPP_
 
-#include <vector>
-
 #include "caffe/common.hpp"
+#include "caffe/util/aligned_vector.hpp"
 #include "caffe/util/batched_gemm.hpp"
 
 namespace caffe {
@@ -56,7 +55,7 @@ class CpuBatchedGemm {
   /// A turned round, for the kernels take it as it stands only.
   int turned_ld_;
   Function turn_[2][2];
-  vector<Dtype> turned_;
+  AlignedVector<Dtype> turned_;
 };
 
 }  // namespace caffe

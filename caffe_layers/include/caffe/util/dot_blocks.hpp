@@ -1,9 +1,8 @@
 #ifndef CAFFE_UTIL_DOT_BLOCKS_HPP_
 #define CAFFE_UTIL_DOT_BLOCKS_HPP_
 
-#include <vector>
-
 #include "caffe/common.hpp"
+#include "caffe/util/aligned_vector.hpp"
 #include "caffe/util/batched_gemm.hpp"
 
 namespace caffe {
@@ -23,7 +22,7 @@ int WidestVector();
  */
 template <typename Dtype>
 void DotBlocks(const BatchedGemm& gemm, const Dtype* A, const Dtype* B,
-    Dtype beta, Dtype* C, const Dtype* bias, vector<Dtype>* scratch,
+    Dtype beta, Dtype* C, const Dtype* bias, AlignedVector<Dtype>* scratch,
     int vector_bytes = WidestVector());
 
 }  // namespace caffe

@@ -1,9 +1,8 @@
 #ifndef CAFFE_UTIL_TINY_BLOCKS_HPP_
 #define CAFFE_UTIL_TINY_BLOCKS_HPP_
 
-#include <vector>
-
 #include "caffe/common.hpp"
+#include "caffe/util/aligned_vector.hpp"
 #include "caffe/util/batched_gemm.hpp"
 
 namespace caffe {
@@ -21,7 +20,7 @@ bool IsTiny(const BatchedGemm& gemm);
  */
 template <typename Dtype>
 void TinyBlocks(const BatchedGemm& gemm, const Dtype* A, const Dtype* B,
-    Dtype beta, Dtype* C, const Dtype* bias, vector<Dtype>* scratch);
+    Dtype beta, Dtype* C, const Dtype* bias, AlignedVector<Dtype>* scratch);
 
 }  // namespace caffe
 

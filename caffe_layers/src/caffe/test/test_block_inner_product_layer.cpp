@@ -69,6 +69,8 @@ static const BlockShape kShapes[] = {
     {{1, 1, 64}, 1, 64, 16, true},
     {{21, 1, 512}, 1, 512, 64, true},   // rows a multiple of 1 KB apart
     {{37, 1, 512}, 1, 256, 8, false},
+    {{70, 1, 256}, 1, 256, 16, true},
+    {{21, 1, 1024}, 1, 512, 64, true},
     {{5, 1, 280}, 1, 140, 2, true},     // matrices turned round in parts
     {{9, 1, 280}, 1, 140, 2, true},
     {{3, 1, 400}, 1, 300, 2, true},     // large ones
@@ -312,7 +314,8 @@ class DotBlocksTest : public ::testing::Test {
     g.a = BatchedGemm::Operand(trans_a ? k : m, m * k);
     g.b = BatchedGemm::Operand(blocks * k + 1, k, order);
     g.c = BatchedGemm::Operand(blocks * m + 2, m);
-    vector<Dtype> a, b, c, bias, scratch;
+    vector<Dtype> a, b, c, bias;
+    AlignedVector<Dtype> scratch;
     Numbers(blocks * m * k, &a);
     Numbers(n * g.b.ld, &b);
     Numbers(n * g.c.ld, &c);
@@ -368,7 +371,8 @@ TYPED_TEST(DotBlocksTest, TestDefinition) {
 // The bits of an entry do not depend on what is computed beside it.
 TYPED_TEST(DotBlocksTest, TestSameBitsInAnyTile) {
   const int m = 7, n = 45, k = 53;
-  vector<TypeParam> a, b, all(m * n), one(1), scratch;
+  vector<TypeParam> a, b, all(m * n), one(1);
+  AlignedVector<TypeParam> scratch;
   Caffe::set_random_seed(1701);
   this->Numbers(m * k, &a);
   this->Numbers(n * k, &b);
@@ -390,6 +394,15 @@ TYPED_TEST(DotBlocksTest, TestSameBitsInAnyTile) {
         EXPECT_EQ(one[0], all[column * m + row]) << row << ", " << column;
       }
     }
+  }
+}
+
+// Where malloc gives 16 bytes, the products above take up to 1.7 times as long.
+TEST(HostMemoryTest, TestBlobBeginsWithLine) {
+  for (int count = 1; count < 5000; count = count * 3 + 1) {
+    const Blob<float> blob(vector<int>(1, count));
+    EXPECT_EQ(0, reinterpret_cast<uintptr_t>(blob.cpu_data()) % 64) << count;
+    EXPECT_EQ(0, reinterpret_cast<uintptr_t>(blob.cpu_diff()) % 64) << count;
   }
 }
 

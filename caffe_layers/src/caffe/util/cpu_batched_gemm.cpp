@@ -6,7 +6,7 @@
 #endif
 
 #include <algorithm>
-#include <vector>
+#include <numeric>
 
 #include "caffe/util/cpu_batched_gemm.hpp"
 #include "caffe/util/dot_blocks.hpp"
@@ -138,19 +138,25 @@ bool CpuBatchedGemm<Dtype>::FewRows() const {
   return dots <= others;
 }
 
-// Rows of a batch whose distance is a multiple of 1 KB meet in few places of
-// the first cache: then all products take some rows, which stay there, before
-// they take the next ones. With larger matrices the rows are not worth the
-// weights' way from the second cache.
+// Over how many sets of the first cache one column of rows spreads.
+template <typename Dtype>
+static int RowSets(int ld) {
+  const int64_t bytes = static_cast<int64_t>(ld) * sizeof(Dtype);
+  return 4096 / std::gcd(bytes, static_cast<int64_t>(4096));
+}
+
+// Rows at a distance of a multiple of 1 KB share few sets of the first cache
+// (64 sets of lines make 4 KB), and there is room for about eight in each: then
+// all products take so many rows, which stay there, before they take the next
+// ones. With larger matrices the rows are not worth the weights' way from the
+// second cache.
 template <typename Dtype>
 int CpuBatchedGemm<Dtype>::Tile() const {
   const BatchedGemm::Operand& x = gemm_.b;
   const BatchedGemm::Operand& y = gemm_.trans_b == CblasTrans ? gemm_.a :
       gemm_.c;
-  const int period = 1024 / sizeof(Dtype);
-  if (gemm_.batch == 1 || (x.ld % period != 0 && y.ld % period != 0)) {
-    return length_;
-  }
+  const int sets = std::min(RowSets<Dtype>(x.ld), RowSets<Dtype>(y.ld));
+  if (gemm_.batch == 1 || sets > 4) { return length_; }
   // Sums over the batch, which a tile has to take up again, gain only where
   // blocks share lines, or beyond the second cache.
   if (gemm_.trans_b == CblasTrans) {
@@ -160,7 +166,7 @@ int CpuBatchedGemm<Dtype>::Tile() const {
   }
   const int weights = gemm_.trans_b == CblasTrans ? gemm_.m * gemm_.n :
       gemm_.m * gemm_.k;
-  return weights <= 32 * 32 ? 8 : length_;
+  return weights <= 32 * 32 ? 8 * sets : length_;
 }
 
 template <typename Dtype>

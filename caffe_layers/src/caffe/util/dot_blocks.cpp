@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <utility>
-#include <vector>
 
 #include "caffe/util/dot_blocks.hpp"
 
@@ -240,7 +239,7 @@ int WidestVector() {
 // The matrices A one after the other, rows contiguous.
 template <typename Dtype>
 static const Dtype* ByRows(const BatchedGemm& g, const Dtype* A,
-    vector<Dtype>* scratch) {
+    AlignedVector<Dtype>* scratch) {
   const int64_t size = static_cast<int64_t>(g.m) * g.k;
   if (g.trans_a == CblasTrans && g.a.ld == g.k && g.a.stride == size &&
       !g.a.order) {
@@ -262,7 +261,7 @@ static const Dtype* ByRows(const BatchedGemm& g, const Dtype* A,
 
 template <typename Dtype>
 void DotBlocks(const BatchedGemm& g, const Dtype* A, const Dtype* B,
-    Dtype beta, Dtype* C, const Dtype* bias, vector<Dtype>* scratch,
+    Dtype beta, Dtype* C, const Dtype* bias, AlignedVector<Dtype>* scratch,
     int vector_bytes) {
   CHECK_EQ(g.trans_b, CblasNoTrans);
   CHECK_GE(g.k * sizeof(Dtype), vector_bytes);
@@ -279,10 +278,10 @@ void DotBlocks(const BatchedGemm& g, const Dtype* A, const Dtype* B,
 
 template void DotBlocks<float>(const BatchedGemm& g, const float* A,
     const float* B, float beta, float* C, const float* bias,
-    vector<float>* scratch, int vector_bytes);
+    AlignedVector<float>* scratch, int vector_bytes);
 template void DotBlocks<double>(const BatchedGemm& g, const double* A,
     const double* B, double beta, double* C, const double* bias,
-    vector<double>* scratch, int vector_bytes);
+    AlignedVector<double>* scratch, int vector_bytes);
 
 }  // namespace caffe
 

@@ -1,6 +1,5 @@
 #include <string.h>
 
-#include <vector>
 
 #include "caffe/util/tiny_blocks.hpp"
 
@@ -195,7 +194,7 @@ static void Execute(const BatchedGemm& g, const double* A, const double* B,
 
 template <typename Dtype>
 void TinyBlocks(const BatchedGemm& g, const Dtype* A, const Dtype* B,
-    Dtype beta, Dtype* C, const Dtype* bias, vector<Dtype>* scratch) {
+    Dtype beta, Dtype* C, const Dtype* bias, AlignedVector<Dtype>* scratch) {
   CHECK(IsTiny(g));
   scratch->resize(static_cast<size_t>(g.batch) * g.m * g.m);
   Execute(g, A, B, beta, C, bias, &(*scratch)[0]);
@@ -203,10 +202,10 @@ void TinyBlocks(const BatchedGemm& g, const Dtype* A, const Dtype* B,
 
 template void TinyBlocks<float>(const BatchedGemm& g, const float* A,
     const float* B, float beta, float* C, const float* bias,
-    vector<float>* scratch);
+    AlignedVector<float>* scratch);
 template void TinyBlocks<double>(const BatchedGemm& g, const double* A,
     const double* B, double beta, double* C, const double* bias,
-    vector<double>* scratch);
+    AlignedVector<double>* scratch);
 
 }  // namespace caffe
 
