@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.results import Key, Results, Run, measured_curve
+from analysis import paper
+from analysis.results import OWN, REFERENCE, Key, Results, Run, measured_curve
 from analysis.sisters import CIFAR10, Family
 
 Array = NDArray[np.float64]
@@ -64,8 +65,15 @@ def _curves(run: Run) -> tuple[Array, Array, Array] | None:
 
 
 def of_key(results: Results, key: Key, blocks: int) -> Overfit | None:
-    """The finished runs of a net with both accuracies; None where there are none."""
-    summary = results.outcome(key).shown
+    """The finished runs of a net with both accuracies; None where there are none.
+
+    On the paper's data sets only those as long as the paper's; the user's own, else the
+    reference's.
+    """
+    length = paper.iterations(key.dataset)
+    found = (results.summary(key, source, length) for source in (OWN, REFERENCE))
+    as_long = (one for one in found if one is not None and length in (None, one.iterations))
+    summary = next(as_long, None)
     if summary is None:
         return None
     runs = results.finished_runs(summary, key)

@@ -24,7 +24,8 @@ class Rival:
 
 RIVALS = (
     Rival("libxsmm", ("libxsmm",),
-          "bare kernels without a layer around them; weights turned ahead, which is not timed"),
+          "bare kernels without a layer around them; weights turned ahead, which counts in "
+          "training (all products) alone"),
     Rival("oneDNN matmul", ("onednn",),
           "bare batched product; made for its shape ahead, and sets dW where others add to it"),
     Rival("torch.bmm", ("torch_bmm",),

@@ -75,6 +75,10 @@ class Timings:
             return name
         return f"{name}, {self.threads} thread{'s' if self.threads > 1 else ''}"
 
+    def has(self, method: str) -> bool:
+        """Whether a method was timed at all."""
+        return any(row["method"] == method for row in self.times)
+
     @cached_property
     def _work(self) -> dict[Place, tuple[float, float, int]]:
         """Operations, bytes and working set by case."""

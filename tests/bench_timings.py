@@ -51,10 +51,11 @@ def write_timings(folder: Path, **device: str) -> None:
         {"what": "bandwidth", "cores": 1, "working_set": 1 << 40, "value": 1e30},
     ]
     nets = [
-        {"config": config, "what": what, "net": "lenet", "median_s": value}
+        {"config": config, "what": what, "net": "lenet", "median_s": value, "q1_s": value - 0.1,
+         "q3_s": value + 0.1}
         for config, step, own in (("(1,1)-BD_4", 3, 1.5), ("(10,1)-BD_4", 2, 0.5))
         for what, value in (("step", step), ("ip", own))
-    ]
+    ]  # fmt: skip
     engines = [
         {"network": "LeNet-5", "images": 64, "engine": engine, "version": "1.2 x", "rounds": 9,
          "median_s": seconds}

@@ -243,6 +243,14 @@ def test_shuffling_gains_when_no_other_cell_can_change_it(
     assert find(tmp_path, "4.2/shuffle-gains").verdict == verdict
 
 
+@pytest.mark.parametrize(("fixed", "verdict"), [(0.9, DIRECTION), (0.9860, FAILS)])
+def test_which_shuffle_the_column_is(fixed: float, verdict: str, tmp_path: Path) -> None:
+    write_run(tmp_path, "(10,1)-BD_4", "shuffle", 1, fixed)
+    assert find(tmp_path, "4.2/shuffle-each-pass").verdict == NOT_RUN
+    write_run(tmp_path, "(10,1)-BD_4", "shuffle_per_pass", 1, 0.97)
+    assert find(tmp_path, "4.2/shuffle-each-pass").verdict == verdict
+
+
 def test_near_traditional_pruning_is_told_beside_the_papers_own(tmp_path: Path) -> None:
     for folder, gain, verdict in (("near", 0.009, DIRECTION), ("far", 0.011, FAILS)):
         write_cells(tmp_path / folder, "magnitude", [gain] * 6)
@@ -377,6 +385,34 @@ def test_survival_is_refuted_beside_the_papers_own(tmp_path: Path) -> None:
     write_sister(tmp_path, CIFAR10, 64, 1, (64, 128), signal=0.5, dumps=2)
     found = find(tmp_path, "6/survives")
     assert (found.verdict, found.why[-9:]) == (FAILS, "up to 50%")
+
+
+def test_a_change_of_variance_is_not_the_ratio_of_variances(tmp_path: Path) -> None:
+    """Decay alone keeps both ratios; what block nets learn on top of it moves the change more."""
+    for blocks in (1, 64):
+        write_sister(tmp_path / "alike", CIFAR10, blocks, 1, (64, 128), signal=0.0, dumps=2)
+        write_sister(
+            tmp_path / "apart", CIFAR10, blocks, 1, (64, 128),
+            signal=0.0 if blocks == 1 else 0.6, dumps=2,
+        )  # fmt: skip
+    for folder in ("alike", "apart"):
+        ratio = find(tmp_path / folder, "6/survives")
+        assert ratio.ours.startswith("cuda-convnet on CIFAR-10: at most")
+    assert find(tmp_path / "alike", "6/change-ratio").verdict == NOT_RUN  # other families
+    found = find(tmp_path / "apart", "6/change-ratio")
+    assert found.verdict == FAILS
+    assert find(tmp_path / "nothing", "6/change-ratio").verdict == NOT_RUN
+
+
+def test_connections_are_constant_unless_a_weight_is_zero(tmp_path: Path) -> None:
+    folder = write_sister(tmp_path, LENET, 10, 1)
+    assert find(tmp_path, "3/constant-connections").verdict == EXACT
+    path = folder / "weights/iter_005000.npz"
+    arrays = dict(np.load(path))
+    arrays["ip1/weight"][0, 0] = 0
+    np.savez(path, **arrays)
+    (folder / "spectra.npz").unlink(missing_ok=True)
+    assert find(tmp_path, "3/constant-connections").verdict == FAILS
 
 
 def test_a_missing_sister_is_named(tmp_path: Path) -> None:

@@ -20,18 +20,18 @@ from tests.analysis_runs import write_run
 LAST = 9000
 
 
-def write(base, config, method, seed, test, gap):
+def write(base, config, method, seed, test, gap, last=LAST):
     """A cuda-convnet run whose gap grows evenly to `gap` (a fraction) at the last iteration."""
     end = {"test_accuracy": test, "test_loss": 0.1, overfit.TRAIN_SET: test + gap}
     folder = write_run(
-        base, config, method, seed, test, net="cuda_convnet", dataset="cifar10", max_iter=LAST,
+        base, config, method, seed, test, net="cuda_convnet", dataset="cifar10", max_iter=last,
         final=end,
     )  # fmt: skip
     lines = ["iteration,lr,train_loss,test_accuracy,train_part_accuracy,train_set_accuracy"]
-    for iteration in range(0, LAST + 1, 500):
-        share = iteration / LAST
-        whole = f"{test + gap}" if iteration == LAST else ""
-        now = test if iteration == LAST else 0.1 + (test - 0.1) * share
+    for iteration in range(0, last + 1, 500):
+        share = iteration / last
+        whole = f"{test + gap}" if iteration == last else ""
+        now = test if iteration == last else 0.1 + (test - 0.1) * share
         lines.append(f"{iteration},0.001,0.3,{now},{now + gap * share},{whole}")
     (folder / "metrics.csv").write_text("\n".join(lines) + "\n")
     return folder
@@ -123,6 +123,13 @@ def test_the_claim_about_both_block_methods(dense, verdict, tmp_path):
         write(tmp_path, "(64,2)-BD_5", "ip_bdip", seed, 0.73, 0.01)
     finding = less_overfit(paper.claims()["4.2.3/both-overfit"], evidence(tmp_path))
     assert finding.verdict == verdict
+
+
+def test_a_shorter_run_of_the_users_does_not_displace_the_reference(tmp_path):
+    write(tmp_path / "reference", "(1,1)-BD_5", "bdip", 1, 0.75, 0.08)
+    write(tmp_path, "(1,1)-BD_5", "bdip", 1, 0.6, 0.01, last=500)
+    found = overfit.of_key(load(tmp_path), CIFAR10.key(1), 1)
+    assert (found.source, found.final_gap[0]) == ("reference", pytest.approx(8.0))
 
 
 def test_runs_without_a_common_seed_are_not_compared(tmp_path):

@@ -197,7 +197,7 @@ def test_every_claim_about_speed_is_decided(results: Path) -> None:
     assert lacking == {"4.1/above-acdc", "4.2.1/toeplitz-slower"}
     failing = {place for place, one in found.items() if one.verdict == FAILS}
     assert failing == {
-        *("4.1/best-blocks", "4.1/overhead", "4.2/fastest"),
+        *("4.1/best-blocks", "4.1/overhead", "4.1/sparse", "4.2/fastest"),
         *("4.2.1/trad-slow", "4.2.2/trad-slow", "4.2.3/trad-slow"),
     }
     assert found["4.1/lenet-8000"].ours == "at least 2.00"
@@ -223,6 +223,55 @@ def test_toeplitz_is_slower_than_dense(results: Path) -> None:
         found = speed.speed(claim, Evidence(load(results), None))
         assert found.verdict == verdict
         assert found.ours == f"{told} with rank 2 and {told} with rank 4"
+
+
+def test_a_rival_that_no_gpu_timing_has_is_read_from_the_cpus(results: Path) -> None:
+    """And only up to the paper's dimension: ACDC gains nothing by 16,384."""
+    claim = paper.claims()["4.1/above-acdc"]
+    path = results / "bench/test/times.csv"
+    rows = list(csv.DictReader(path.open()))
+    acdc = [
+        {**row, "method": "acdc", "median_s": float(row["median_s"]) / 300}
+        for row in rows
+        if row["method"] == "dense_onednn" and row["group"] == "square"
+    ]
+    shape = {"N": 16384, "K": 16384}
+    big = [
+        {**row, **shape, "method": method, "median_s": float(row["median_s"]) / gain}
+        for row in acdc
+        for method, gain in (("dense", 1), ("acdc", 1000))
+    ]
+    write(path, [*rows, *acdc, *big])
+    write_timings(results / "bench/card", kind="gpu", device="Card")
+    found = speed.speed(claim, Evidence(load(results), None))
+    assert (found.verdict, found.ours) == (DIRECTION, "512 (ACDC 300)")
+    assert "on Test" in found.why
+
+
+@pytest.mark.parametrize(("dense", "verdict"), [(2.25, DIRECTION), (2.15, FAILS)])
+def test_a_gain_within_the_quartiles_is_none(dense: float, verdict: str, results: Path) -> None:
+    path = results / "bench/test/nets.csv"
+    rows = list(csv.DictReader(path.open()))
+    for row in rows:
+        if row["config"].startswith("(1,1)"):
+            row.update(median_s=dense, q1_s=dense - 0.1)
+    write(path, rows)
+    found = speed.speed(paper.claims()["6/train-time"], Evidence(load(results), None))
+    assert found.verdict == verdict
+    assert ("within the quartiles" in found.ours) == (verdict == FAILS)
+
+
+def test_a_full_matrix_in_csr_does_not_count_as_sparse(results: Path) -> None:
+    path = results / "bench/test/times.csv"
+    rows = list(csv.DictReader(path.open()))
+    for row in rows:
+        if row["method"] == "csr":
+            row["median_s"] = float(row["median_s"]) * (1 if row["b"] == "1" else 0.1)
+    write(path, rows)
+    found = speed.speed(paper.claims()["4.1/sparse"], Evidence(load(results), None))
+    assert (found.verdict, found.ours) == (
+        FAILS, "up to 0.450 (LeNet-5) and 0.450 (cuda-convnet)",
+    )  # fmt: skip
 
 
 def test_own_timings_come_before_the_reference(results: Path, tmp_path: Path) -> None:

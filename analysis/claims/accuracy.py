@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from analysis import methods, paper, table1, words
+from analysis import methods, paper, shuffles, table1, words
 from analysis.claims.core import (
     DIRECTION,
     FAILS,
@@ -248,6 +248,21 @@ def shuffle_above_blocks(claim: Claim, evidence: Evidence) -> Finding:
     if several and every > half:
         return Finding(HOLDS, _listed(done), why)
     return Finding(DIRECTION if mean > half else FAILS, _listed(done), why)
+
+
+@evaluator
+def shuffled_each_pass(claim: Claim, evidence: Evidence) -> Finding:
+    """Table 1's column rand. shuff.: nearer to a new order at each pass than to one fixed order."""
+    found = shuffles.evidence(evidence.rows)
+    if not found:
+        return missing(key_of(claim))
+    ours = "; ".join(
+        f"{one.fixed.key.config}: {abs(one.per_pass.difference):.2f} points off with a new order "
+        f"at each pass, {abs(one.fixed.difference):.2f} with one order"
+        for one in found
+    )
+    is_so = all(one.nearer == shuffles.PER_PASS for one in found)
+    return Finding(DIRECTION if is_so else FAILS, ours, source=found[0].fixed.shown.source)
 
 
 @evaluator

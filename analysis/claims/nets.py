@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Callable
 
-from analysis import methods, paper
+from analysis import methods, paper, words
 from analysis.claims.core import (
     NOT_RUN,
     REPRODUCE,
@@ -139,10 +139,11 @@ def activated_layers(claim: Claim, run: Run) -> Finding:
 
 @of_a_run
 def layer_kinds(claim: Claim, run: Run) -> Finding:
-    """Counts of convolutions, poolings and inner products in the runs' nets."""
+    """Counts of convolutions, poolings and inner products (ReLUs told) in the runs' nets."""
     types = _types(run)
     counts = [_count(types, what) for what in ("Convolution", "Pooling", "InnerProduct")]
-    return exactly(counts == claim.value, ", ".join(map(str, counts)), claim.unit, run.source)
+    why = f"{claim.unit}; {words.count(_count(types, 'ReLU'), 'ReLU')}"
+    return exactly(counts == claim.value, ", ".join(map(str, counts)), why, run.source)
 
 
 def _count(types: list[str], what: str) -> int:
@@ -253,6 +254,23 @@ def equal_blocks(claim: Claim, evidence: Evidence) -> Finding:
     return Finding(NOT_RUN, why="no weights among the results", command=REPRODUCE)
 
 
+@evaluator
+def constant_connections(claim: Claim, evidence: Evidence) -> Finding:
+    """Weights that are not zero at every dump: N K / b in all block layers trained as such."""
+    kept, source = [], ""
+    for run in evidence.results.runs:
+        if not run.finished or run.key.net is None or not run.key.method.startswith("bdip"):
+            continue
+        for history in evidence.spectra.layers(run).values():
+            if history.blocks > 1:
+                count = history.outputs * history.inputs // history.blocks
+                kept.append(bool((history.weights == count).all()))
+                source = run.source
+    if not kept:
+        return Finding(NOT_RUN, why="no weights among the results", command=REPRODUCE)
+    return exactly(all(kept), f"so in {sum(kept)} of {len(kept)} layers", source=source)
+
+
 # ---- counts -------------------------------------------------------------------------------------
 
 
@@ -274,7 +292,7 @@ def compression(claim: Claim, evidence: Evidence) -> Finding:
 
 @evaluator
 def weight_formula(claim: Claim, evidence: Evidence) -> Finding:
-    """N K / b summed over both layers, for every b that divides N and K."""
+    """The dimensions in the formula are those of both layers."""
     net = claim.subject["net"]
     first, second = SHAPES[net]
     numbers = [int(n) for n in re.findall(r"\d\d+", claim.printed)]

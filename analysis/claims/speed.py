@@ -7,13 +7,25 @@ have no seeds: what is kept "holds in direction", on this device.
 import math
 from collections.abc import Callable
 
-from analysis import methods, words
+from analysis import methods, paper, words
 from analysis import timings as timings_module
-from analysis.claims.core import DIRECTION, FAILS, NOT_RUN, Evidence, Finding, evaluator, exactly
+from analysis.claims.core import (
+    DIRECTION,
+    FAILS,
+    NOT_RUN,
+    Evidence,
+    Finding,
+    evaluator,
+    exactly,
+    half_digit,
+)
+from analysis.methods import NET_LABELS
 from analysis.paper import Claim
 from analysis.timings import BATCH, COMMAND, Place, Timings
 
 PASSES = {"forward": "forward", "both": "all"}
+# Of Figure 3.
+NETS = ("lenet", "cuda_convnet")
 # How far curves may lie apart that "almost perfectly overlap".
 OVERLAP = 0.1
 
@@ -25,6 +37,9 @@ def speed(claim: Claim, evidence: Evidence) -> Finding:
     timings = timings_module.find(root) if root is not None else None
     if timings is None:
         return Finding(NOT_RUN, why="no timings among the results", command=COMMAND)
+    rival = RIVAL_OF.get(claim.id)
+    if rival is not None and not timings.has(rival):  # as on a GPU, where these are not timed
+        timings = timings_module.find(root, "cpu") or timings
     test = TESTS.get(claim.id, _speedup)
     found = test(claim, timings)
     if found is None:
@@ -37,9 +52,12 @@ def _told(is_so: bool, ours: str, timings: Timings, why: str = "") -> Finding:
     return Finding(DIRECTION if is_so else FAILS, ours, f"{why}; {device}" if why else device)
 
 
-def _keeps(claim: Claim, value: float) -> bool:
-    """Whether a speedup keeps the printed relation; an approximate one is to be reached."""
-    return value > claim.value if claim.relation == ">" else value >= claim.value
+def _judge_speedup(claim: Claim, value: float, ours: str, timings: Timings) -> Finding:
+    """A printed speedup of another device is to be reached, but for what its digits leave open."""
+    if claim.relation == ">":
+        return _told(value > claim.value, ours, timings)
+    reached = value >= claim.value - half_digit(claim.printed)
+    return _told(reached, ours, timings, "the printed speedup is to be reached")
 
 
 def _passes(claim: Claim) -> str:
@@ -105,9 +123,10 @@ def _limit(product: str) -> Callable[[Claim, Timings], Finding | None]:
 
 
 def _above_acdc(claim: Claim, timings: Timings) -> Finding | None:
-    block = [value for v in _sizes(timings, "forward").values() for value in v.values()]
-    rival = [timings.speedup(place, "acdc") for place in _squares(timings, "forward")]
-    rival = [value for value in rival if value is not None]
+    most = claim.subject["dimension"]
+    places = [place for place in _squares(timings, "forward") if most >= place.N]
+    block = [value for p in places if (value := timings.speedup(p)) is not None]
+    rival = [value for p in places if (value := timings.speedup(p, "acdc")) is not None]
     if not block or not rival:
         return None
     ours = f"{words.number(max(block))} (ACDC {words.number(max(rival))})"
@@ -139,17 +158,28 @@ def _toeplitz(claim: Claim, timings: Timings) -> Finding | None:
 
 
 def _eq2(claim: Claim, timings: Timings) -> Finding | None:
+    """Where the paper has blocks faster, the bound on pruning is above 0."""
+    limit = paper.claims()["4.1/both-limit"].value
     bounds = [
         (timings.dense(place) - timings.seconds[place]["layer"]) / pruning
         for place in _squares(timings, "all")
-        if place.b > 1 and (pruning := timings.prune_seconds(place.N)) is not None
+        if 1 < place.b <= limit * place.N
+        and (pruning := timings.prune_seconds(place.N)) is not None
     ]
     if not bounds:
         return None
     ours = f"{words.number(min(bounds))} to {words.number(max(bounds))}"
-    return _told(
-        min(bounds) > 0, ours, timings, "above 0 some pruning pays; Figure 2 has the bound"
-    )
+    why = "pruning iterations for each block iteration, b up to 2^-6 n; above 0 some pruning pays"
+    return _told(min(bounds) > 0, ours, timings, why)
+
+
+def _pruning_adds(claim: Claim, timings: Timings) -> Finding | None:
+    """An update with pruning over the plain one, over all n and b."""
+    found = [both["prune"] / both["update"] for both in timings.update_seconds.values()]
+    if not found:
+        return None
+    ours = f"{words.number(min(found))} to {words.number(max(found))} times the plain update"
+    return _told(min(found) > 1, ours, timings)
 
 
 def _overhead(claim: Claim, timings: Timings) -> Finding | None:
@@ -182,7 +212,9 @@ def _speedup(claim: Claim, timings: Timings) -> Finding | None:
     product = _passes(claim)
     if "config" in claim.subject:
         value = _together(claim, timings, product, "layer")
-        return None if value is None else _told(_keeps(claim, value), words.number(value), timings)
+        if value is None:
+            return None
+        return _judge_speedup(claim, value, words.number(value), timings)
     subject = claim.subject
     places = timings.places(subject["net"], product, layer=subject["layer"])
     most = subject.get("max_blocks", subject.get("blocks"))
@@ -191,31 +223,32 @@ def _speedup(claim: Claim, timings: Timings) -> Finding | None:
     if not values or None in values:
         return None
     told = "at least " if len(values) > 1 else ""
-    return _told(_keeps(claim, min(values)), f"{told}{words.number(min(values))}", timings)
+    return _judge_speedup(claim, min(values), f"{told}{words.number(min(values))}", timings)
 
 
 def _overlap(claim: Claim, timings: Timings) -> Finding | None:
     pairs = []
-    for place in timings.places(claim.subject["net"], "forward", layer="ip1"):
-        both = _layer(timings, claim.subject["net"], "ip1", "all", place.b)
+    for place in timings.places(claim.subject["net"], "forward"):
+        both = _layer(timings, claim.subject["net"], place.layer, "all", place.b)
         if both is not None:
             pairs.append(timings.speedup(place) / timings.speedup(both))
     if not pairs:
         return None
-    ours = f"forward over both {words.number(min(pairs))} to {words.number(max(pairs))} (ip1)"
+    ours = f"forward over both {words.number(min(pairs))} to {words.number(max(pairs))}"
     return _told(all(abs(p - 1) <= OVERLAP for p in pairs), ours, timings)
 
 
 def _sparse(claim: Claim, timings: Timings) -> Finding | None:
-    values = [
-        1 / value
-        for net in ("lenet", "cuda_convnet")
-        for place in timings.places(net, "forward")
-        if (value := timings.speedup(place, "csr")) is not None
-    ]
-    if not values:
-        return None
-    return _told(max(values) > claim.value, f"up to {words.number(max(values))}", timings)
+    """The worst over both networks; a CSR matrix of a dense layer's weights is not a sparse one."""
+    slowest = {}
+    for net in NETS:
+        values = [timings.speedup(p, "csr") for p in timings.places(net, "forward") if p.b > 1]
+        values = [1 / value for value in values if value is not None]
+        if not values:
+            return None
+        slowest[net] = max(values)
+    told = [f"{words.number(value)} ({NET_LABELS[net]})" for net, value in slowest.items()]
+    return _told(max(slowest.values()) > claim.value, f"up to {words.listing(told)}", timings)
 
 
 def _trad_slow(claim: Claim, timings: Timings) -> Finding | None:
@@ -228,34 +261,47 @@ def _trad_slow(claim: Claim, timings: Timings) -> Finding | None:
 
 
 def _fastest(claim: Claim, timings: Timings) -> Finding | None:
+    """All pairs (b1, b2) that were timed, both layers together."""
     best = {}
-    for net in ("lenet", "cuda_convnet"):
-        places = timings.places(net, "all", layer="ip1")
-        if not places:
+    for net in NETS:
+        seconds = {}
+        for first in timings.places(net, "all", layer="ip1"):
+            for second in timings.places(net, "all", layer="ip2"):
+                pair = first.b, second.b
+                seconds[pair] = timings.layers_seconds(net, "all", pair, "layer")
+        if not seconds or None in seconds.values():
             return None
-        best[net] = min(places, key=lambda place: timings.seconds[place]["layer"]).b
-    ours = f"b1 = {best['lenet']} (LeNet-5), b1 = {best['cuda_convnet']} (cuda-convnet)"
-    return _told(best == {"lenet": 10, "cuda_convnet": 8}, ours, timings, "ip1, all products")
+        best[net] = min(seconds, key=seconds.get)
+    told = [f"({b1},{b2}) in {NET_LABELS[net]}" for net, (b1, b2) in best.items()]
+    is_so = best == {"lenet": (10, 1), "cuda_convnet": (8, 1)}
+    return _told(is_so, words.listing(told), timings, "both layers, all products")
 
 
 def _train_time(claim: Claim, timings: Timings) -> Finding | None:
-    steps: dict[str, dict[str, float]] = {}
+    """Faster is a step whose upper quartile is below the dense net's lower one."""
+    steps: dict[str, dict[str, dict[str, str]]] = {}
     for row in timings.nets:
         if row["what"] == "step":
-            steps.setdefault(row["net"], {})[row["config"]] = float(row["median_s"])
+            steps.setdefault(row["net"], {})[row["config"]] = row
     if not steps:
         return None
     told, faster = [], []
     for by_config in steps.values():
-        dense = next(value for config, value in by_config.items() if config.startswith("(1,1)"))
-        for config, value in by_config.items():
-            if not config.startswith("(1,1)"):
-                told.append(f"{config} {words.number(dense / value)}")
-                faster.append(value < dense)
-    return _told(all(faster), "; ".join(told), timings, "whole training iterations against dense")
+        dense = next(row for config, row in by_config.items() if config.startswith("(1,1)"))
+        for config, row in by_config.items():
+            if config.startswith("(1,1)"):
+                continue
+            faster.append(float(row["q3_s"]) < float(dense["q1_s"]))
+            gain = words.number(float(dense["median_s"]) / float(row["median_s"]))
+            told.append(f"{config} {gain}{'' if faster[-1] else ' (within the quartiles)'}")
+    why = "whole training iterations against dense"
+    return _told(all(faster), "; ".join(told), timings, why)
 
 
+# What is timed beside, where the claim is about it.
+RIVAL_OF = {"4.1/above-acdc": "acdc", "4.2.1/toeplitz-slower": "toeplitz"}
 TESTS: dict[str, Callable[[Claim, Timings], Finding | None]] = {
+    "3/more-pruning-time": _pruning_adds,
     "4.1/batch": _batch,
     "4.1/lenet-batch": _batch,
     "4.1/convnet-batch": _batch,
@@ -268,6 +314,7 @@ TESTS: dict[str, Callable[[Claim, Timings], Finding | None]] = {
     "4.1/curves-overlap": _overlap,
     "4.1/sparse": _sparse,
     "4.2/fastest": _fastest,
+    "4.2/ip-work": _pruning_adds,
     "4.2.1/trad-slow": _trad_slow,
     "4.2.1/toeplitz-slower": _toeplitz,
     "4.2.2/trad-slow": _trad_slow,
