@@ -97,7 +97,7 @@ double PeakFlops(int cores) {
 }
 
 #ifdef __x86_64__
-__attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
+__attribute__((target_clones("avx512f", "avx2", "default")))
 #endif
 static void Scale(const float* from, float* to, size_t count) {
   typedef float V __attribute__((vector_size(64)));

@@ -26,8 +26,9 @@ namespace caffe {
  * (N), if there is one; and with shuffle: FIXED the permutation, (b), which is
  * not learned: block i of the outputs is then a product of block permutation[i]
  * of the inputs. With shuffle: PER_PASS the permutation is drawn anew for each
- * forward pass of training, from the solver's seed, the layer's name and the
- * number of passes before, and it is the identity when testing.
+ * forward pass of training, from the generator's state at setup (the solver's
+ * random_seed and the fillers before), the layer's name and the number of passes
+ * before, and it is the identity when testing.
  */
 template <typename Dtype>
 class BlockInnerProductLayer : public Layer<Dtype> {

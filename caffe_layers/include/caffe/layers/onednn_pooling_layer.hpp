@@ -20,8 +20,8 @@ struct OneDNNPlane;
  * The engine of nets whose convolutions are oneDNN's. The loops are our own:
  * oneDNN's pooling wants another order of the data than Caffe's, and average
  * pooling divides by another number at the right and bottom edges. Here every
- * window is gone through in PoolingLayer's order, 16 windows at a time, so the
- * first of equal maxima is taken and sums round the same way. Stochastic
+ * window is gone through in PoolingLayer's order, many at a time, so the first
+ * of equal maxima is taken and sums round the same way. Stochastic
  * pooling, a second top, double precision and the GPU are PoolingLayer's.
  */
 template <typename Dtype>

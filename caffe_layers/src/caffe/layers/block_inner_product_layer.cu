@@ -17,9 +17,10 @@ template <typename Dtype>
 void BlockInnerProductLayer<Dtype>::Forward_gpu(
     const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
   NextOrder();
+  const int count = top[0]->count();
+  if (count == 0) { return; }  // a kernel wants one element at least
   Dtype* top_data = top[0]->mutable_gpu_data();
   if (bias_term_) {
-    const int count = top[0]->count();
     // NOLINT_NEXT_LINE(whitespace/operators)
     CopyBiasKernel<Dtype><<<CAFFE_GET_BLOCKS(count), CAFFE_CUDA_NUM_THREADS>>>(
         count, N_, this->blobs_[1]->gpu_data(), top_data);
@@ -34,6 +35,7 @@ template <typename Dtype>
 void BlockInnerProductLayer<Dtype>::Backward_gpu(
     const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
     const vector<Blob<Dtype>*>& bottom) {
+  if (top[0]->count() == 0) { return; }
   const Dtype* top_diff = top[0]->gpu_diff();
   if (this->param_propagate_down_[0]) {
     caffe_gpu_gemm_batched<Dtype>(products_.weight_gradient, Dtype(1),

@@ -1,18 +1,12 @@
 #ifdef USE_ONEDNN
 #include <dnnl.hpp>
 
-#include <cstdlib>
 #include <type_traits>
 #include <vector>
 
 #include "caffe/layers/onednn_conv_layer.hpp"
 #include "caffe/util/math_functions.hpp"
-
-// Of the OpenMP that oneDNN brings, if it is built with one.
-extern "C" {
-int omp_get_max_threads() __attribute__((weak));
-void omp_set_num_threads(int) __attribute__((weak));
-}
+#include "caffe/util/one_thread.hpp"
 
 namespace caffe {
 
@@ -41,26 +35,6 @@ static typename Primitive::primitive_desc BackwardDescription(
       typename Primitive::desc(arguments...), engine, hint);
 #endif
 }
-
-// While it lives oneDNN has one thread, unless OMP_NUM_THREADS says how many.
-// OpenMP's own default, one for each core, changes the bits of sums from machine
-// to machine and is many times slower where the cores have other work to do.
-class OneThread {
- public:
-  OneThread() : before_(0) {
-    if (!getenv("OMP_NUM_THREADS") && omp_get_max_threads &&
-        omp_set_num_threads) {
-      before_ = omp_get_max_threads();
-      omp_set_num_threads(1);
-    }
-  }
-  ~OneThread() {
-    if (before_) { omp_set_num_threads(before_); }
-  }
-
- private:
-  int before_;
-};
 
 // One argument of a primitive: Caffe's data and, where oneDNN wants another
 // order of it, a copy in that order.

@@ -397,6 +397,40 @@ TYPED_TEST(DotBlocksTest, TestSameBitsInAnyTile) {
   }
 }
 
+// A batch without an element, as a Filter layer that lets nothing through gives.
+TYPED_TEST(BlockInnerProductLayerTest, TestEmptyBatch) {
+  typedef typename TypeParam::Dtype Dtype;
+  const int sizes[][2] = {{2000, 100}, {64, 2}, {64, 16}, {64, 64}};
+  for (const int (&size)[2] : sizes) {
+    LayerParameter param;
+    BlockInnerProductParameter* own = param.mutable_block_inner_product_param();
+    own->set_num_output(size[0]);
+    own->set_blocks(size[1]);
+    own->mutable_weight_filler()->set_type("xavier");
+    own->mutable_bias_filler()->set_value(2);
+    Blob<Dtype> bottom(vector<int>{3, size[0]}), top;
+    const vector<Blob<Dtype>*> bottoms(1, &bottom), tops(1, &top);
+    BlockInnerProductLayer<Dtype> layer(param);
+    layer.SetUp(bottoms, tops);
+    for (int rows : {0, 3, 0}) {
+      bottom.Reshape(vector<int>{rows, size[0]});
+      caffe_set(bottom.count(), Dtype(0), bottom.mutable_cpu_data());
+      caffe_set(layer.blobs()[0]->count(), Dtype(7),
+          layer.blobs()[0]->mutable_cpu_diff());
+      layer.Forward(bottoms, tops);
+      EXPECT_EQ(rows, top.shape(0));
+      caffe_set(top.count(), Dtype(1), top.mutable_cpu_diff());
+      layer.Backward(tops, vector<bool>(1, true), bottoms);
+      for (int i = 0; i < top.count(); ++i) {
+        ASSERT_EQ(2, top.cpu_data()[i]) << size[1];
+      }
+      for (int i = 0; i < layer.blobs()[0]->count(); ++i) {
+        ASSERT_EQ(7, layer.blobs()[0]->cpu_diff()[i]) << size[1];
+      }
+    }
+  }
+}
+
 // Where malloc gives 16 bytes, the products above take up to 1.7 times as long.
 TEST(HostMemoryTest, TestBlobBeginsWithLine) {
   for (int count = 1; count < 5000; count = count * 3 + 1) {

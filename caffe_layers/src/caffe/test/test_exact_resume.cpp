@@ -1,7 +1,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>  // NOLINT(readability/streams)
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -189,6 +191,39 @@ TYPED_TEST(ExactResumeTest, TestDropout) {
   this->Check("SGD", "HDF5", "mirror: true", "PER_PASS", dropout);
 }
 
+// A snapshot that is asked for while the test net runs, as by a signal, begins
+// with that test.
+TYPED_TEST(ExactResumeTest, TestSnapshotWhileTesting) {
+  typedef typename TypeParam::Dtype Dtype;
+  shared_ptr<Solver<Dtype> > solver =
+      this->NewSolver("SGD", "BINARYPROTO", "", "NONE", "");
+  solver->Step(6);
+  const vector<Dtype> expected = this->State(solver.get());
+  const SolverAction::Enum actions[] = {SolverAction::SNAPSHOT,
+      SolverAction::STOP};
+  for (int i = 0; i < 2; ++i) {
+    // Asked before every batch of a test (two at iterations 0 and 4) and after
+    // every iteration: the eighth time one batch of the second test is read.
+    int asked = 0;
+    const SolverAction::Enum action = actions[i];
+    solver = this->NewSolver("SGD", "BINARYPROTO", "", "NONE", "");
+    solver->SetActionFunction([&asked, action]() {
+      return ++asked == 8 ? action : SolverAction::NONE;
+    });
+    solver->Step(5);
+    if (action == SolverAction::STOP) {
+      EXPECT_EQ(solver->iter(), 4);
+      solver->Snapshot();
+    }
+    solver = this->NewSolver("SGD", "BINARYPROTO", "", "NONE", "");
+    const string file = this->folder_ + "/snap_iter_4.solverstate";
+    solver->Restore(file.c_str());
+    ASSERT_EQ(0, unlink(file.c_str()));
+    solver->Step(2);
+    EXPECT_EQ(expected, this->State(solver.get())) << i;
+  }
+}
+
 // A snapshot of stock Caffe does not tell where reading stood: it starts over.
 TYPED_TEST(ExactResumeTest, TestSnapshotOfStockCaffe) {
   typedef typename TypeParam::Dtype Dtype;
@@ -217,7 +252,7 @@ TYPED_TEST(ExactResumeTest, TestSnapshotOfStockCaffe) {
   }
 }
 
-// HDF5Data reads on where it was.
+// HDF5Data reads on where it was, shuffled by a generator that is its own.
 TYPED_TEST(ExactResumeTest, TestHDF5Data) {
   typedef typename TypeParam::Dtype Dtype;
   Blob<Dtype> rows(vector<int>(1, 7));
@@ -240,6 +275,35 @@ TYPED_TEST(ExactResumeTest, TestHDF5Data) {
   for (int i = 0; i < 3; ++i) {
     EXPECT_EQ(net.blob_by_name("data")->cpu_data()[i], (9 + i) % 7);
     EXPECT_EQ(resumed.blob_by_name("data")->cpu_data()[i], (9 + i) % 7);
+  }
+  param.mutable_layer(0)->mutable_hdf5_data_param()->set_shuffle(true);
+  Caffe::set_random_seed(5);
+  Net<Dtype> shuffled(param);
+  vector<Dtype> read;
+  for (int i = 0; i < 14; ++i) {
+    if (i % 2) { rand(); }
+    shuffled.Forward();
+    this->Append(*shuffled.blob_by_name("data"), &read);
+  }
+  // Every pass through the file has every row, and not always in one order.
+  for (int pass = 0; pass < 6; ++pass) {
+    const vector<Dtype> rows_of_pass(read.begin() + 7 * pass,
+        read.begin() + 7 * pass + 7);
+    EXPECT_EQ(21, std::accumulate(rows_of_pass.begin(), rows_of_pass.end(), 0));
+    if (pass > 0) {
+      EXPECT_FALSE(std::equal(rows_of_pass.begin(), rows_of_pass.end(),
+          read.begin()));
+    }
+  }
+  Caffe::set_random_seed(5);
+  Net<Dtype> resumed_shuffled(param);
+  resumed_shuffled.layers()[0]->SetPosition(27);
+  for (int i = 9; i < 14; ++i) {
+    resumed_shuffled.Forward();
+    for (int j = 0; j < 3; ++j) {
+      EXPECT_EQ(read[3 * i + j],
+          resumed_shuffled.blob_by_name("data")->cpu_data()[j]);
+    }
   }
 }
 

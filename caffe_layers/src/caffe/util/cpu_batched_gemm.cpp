@@ -3,6 +3,8 @@
 #endif
 #ifdef USE_ONEDNN
 #include <dnnl.h>
+
+#include "caffe/util/one_thread.hpp"
 #endif
 
 #include <algorithm>
@@ -160,6 +162,7 @@ int CpuBatchedGemm<Dtype>::Tile() const {
   // Sums over the batch, which a tile has to take up again, gain only where
   // blocks share lines, or beyond the second cache.
   if (gemm_.trans_b == CblasTrans) {
+    if (beta_ == 0) { return length_; }
     const int64_t numbers = static_cast<int64_t>(length_) * (x.ld + y.ld);
     const bool share = gemm_.m < 64 / sizeof(Dtype);
     if (!share && numbers * sizeof(Dtype) <= (1 << 20)) { return length_; }
@@ -211,6 +214,7 @@ template <typename Dtype>
 void CpuBatchedGemm<Dtype>::Run(const Dtype* A, const Dtype* B, Dtype* C,
     const Dtype* bias) {
   CHECK(bias == NULL || (beta_ == 1 && gemm_.trans_b == CblasNoTrans));
+  if (length_ == 0) { return; }  // an empty batch
   switch (way_) {
   case BLAS: RunBlas(A, B, C, bias); break;
   case KERNELS: RunKernels(A, B, C, bias); break;
@@ -232,6 +236,9 @@ template <typename Dtype>
 void CpuBatchedGemm<Dtype>::RunBlas(const Dtype* A, const Dtype* B, Dtype* C,
     const Dtype* bias) {
   if (bias) { SetColumns(gemm_, 0, gemm_.n, bias, C); }
+#ifdef USE_ONEDNN
+  OneThread one_thread;
+#endif
   for (int i = 0; i < gemm_.batch; ++i) {
     gemm(gemm_, A + gemm_.a.offset(i), B + gemm_.b.offset(i), beta_,
         C + gemm_.c.offset(i));

@@ -6,8 +6,8 @@
 // One body, compiled for several processors: the one at hand is found out when
 // the library is loaded.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define FOR_EACH_PROCESSOR __attribute__((target_clones("arch=skylake-avx512", \
-    "arch=haswell", "default")))
+#define FOR_EACH_PROCESSOR \
+    __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define FOR_EACH_PROCESSOR
 #endif
