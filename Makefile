@@ -16,7 +16,7 @@ SOLVER  ?=#: a solver prototxt of your own, in place of NET, CONFIG and METHOD (
 DATASETS ?= mnist fashion-mnist cifar10#: data sets to fetch (make data)
 IMPORT  ?=#: an NPZ with images of your own (make data): x_train y_train x_test y_test
 NAME    ?=#: what to call the data set that IMPORT makes
-MIRROR  ?=#: a folder with the data sets' official files (make data)
+MIRROR  ?=#: a folder with the data sets' official files, for whatever fetches data
 CUDA    ?= $(if $(filter gpu%,$(DEVICE)),1)#: 1 builds Caffe with CUDA (DEVICE=gpu does that too)
 CUDA_HOST ?=#: 1 builds Caffe's GPU code on a CPU double of CUDA (tests/cuda_host)
 CUDA_ARCH ?=#: GPU architectures, as 80;90 (default: the card here, else 75)

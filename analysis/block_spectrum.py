@@ -19,12 +19,24 @@ from analysis.errors import AnalysisError
 Array = NDArray[np.float64]
 
 
-def blocks_of(weight: NDArray, blocks: int) -> Array:
-    """The packed N x K/b weights as an array of b blocks: (b, N/b, K/b), float64."""
-    if weight.ndim != 2:
+def _check_matrix(weight: NDArray) -> None:
+    """AnalysisError unless it is a matrix of finite real numbers."""
+    if weight.ndim != 2 or weight.size == 0:
         raise AnalysisError(
             f"the weights have shape {weight.shape}: a matrix of outputs by inputs is needed"
         )
+    if weight.dtype.kind not in "fiu":
+        raise AnalysisError(f"the weights are of type {weight.dtype}: real numbers are needed")
+    if not np.isfinite(weight).all():
+        raise AnalysisError("the weights have numbers that are not finite: did training diverge?")
+
+
+def blocks_of(weight: NDArray, blocks: int) -> Array:
+    """The packed N x K/b weights as an array of b blocks: (b, N/b, K/b), float64.
+
+    Raises AnalysisError where it is no matrix of finite real numbers, or b does not divide N.
+    """
+    _check_matrix(weight)
     outputs = weight.shape[0]
     if blocks < 1 or outputs % blocks:
         raise AnalysisError(
@@ -38,8 +50,9 @@ def pack(full: NDArray, blocks: int) -> NDArray:
 
     Raises AnalysisError where b does not divide N and K, or where a number off the blocks is not 0.
     """
+    _check_matrix(full)
     outputs, inputs = full.shape
-    if inputs % blocks:
+    if blocks < 1 or inputs % blocks:
         raise AnalysisError(
             f"{inputs} inputs cannot be split into {blocks} blocks: name a divisor of {inputs}"
         )
@@ -152,6 +165,15 @@ class Draws:
         """Mean singular value by order."""
         return self.singular.mean(axis=0)
 
+    @cached_property
+    def edge(self) -> float:
+        """What the largest eigenvalue of (1/n) X X^T of such a layer stays under in 99 of 100."""
+        layout = self.layout
+        if layout.n > 1:
+            return random_matrix.edge(layout.m, layout.n, blocks=layout.blocks)
+        # A single column a block: Tracy and Widom's law does not apply, the draws do.
+        return float(np.percentile(self.singular[:, 0], 99)) ** 2
+
     def others_mean(self, index: int) -> Array:
         """The mean of all draws but one, to hold that one against."""
         count = len(self.singular)
@@ -231,7 +253,6 @@ def compare(
     null_ratio = null.singular / targets
 
     eigenvalues = layout.eigenvalues(singular)
-    edge = random_matrix.edge(layout.m, layout.n, variance, blocks=layout.blocks)
     return Comparison(
         layout=layout,
         variance=variance,
@@ -239,7 +260,7 @@ def compare(
         ratio=unit / target,
         distance=mean_distance(unit, target),
         ks=ks_distance(eigenvalues, layout.y, variance),
-        outliers=int(np.count_nonzero(eigenvalues > edge)),
+        outliers=int(np.count_nonzero(eigenvalues > variance * null.edge)),
         null_ratio=null_ratio,
         null_distance=np.abs(1 - null_ratio).mean(axis=1),
         null_ks=np.array(

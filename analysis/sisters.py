@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis import layer_history, random_matrix
+from analysis import layer_history
 from analysis.block_spectrum import Draws, Layout, bulk_ks_distance
 from analysis.layer_history import LayerHistory
 from analysis.nulls import Nulls
@@ -191,13 +191,8 @@ class Member:
     @cached_property
     def outliers(self) -> NDArray[np.int64]:
         """Eigenvalues above the edge that random blocks pass in one layer of 100, (S, T)."""
-        layout = self.layout
-        if layout.n > 1:
-            edge = random_matrix.edge(layout.m, layout.n, blocks=layout.blocks)
-        else:  # a single column a block: Tracy and Widom's law does not apply, the draws do
-            edge = float(np.percentile(self.draws.singular[:, 0], 99)) ** 2
-        unit = self.singular**2 / (layout.n * self.variance[..., None])
-        return np.count_nonzero(unit > edge, axis=-1)
+        unit = self.singular**2 / (self.layout.n * self.variance[..., None])
+        return np.count_nonzero(unit > self.draws.edge, axis=-1)
 
     def start_noise(self) -> float:
         """Relative standard deviation of the variance ratio at the start, from chance alone.

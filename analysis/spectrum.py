@@ -43,6 +43,8 @@ def weight_files(paths: Iterable[Path]) -> list[Path]:
 
 def load_weight(path: Path, layer: str) -> NDArray:
     """The matrix of one layer: the array named `layer`, `layer`/weight or `layer`.weight."""
+    if not path.exists():
+        raise AnalysisError(f"there is no file {path}: correct the path")
     if path.is_file() and not is_zipfile(path):
         raise AnalysisError(f"{path} is no NPZ file: save the arrays with numpy.savez")
     try:
@@ -121,8 +123,12 @@ def main() -> None:
         default="blocks",
         help="random matrices in the same blocks, or dense ones as in the paper (default: blocks)",
     )
-    parser.add_argument("--figure", type=Path, help="draws the last file's spectrum: SVG, PDF, PNG")
+    parser.add_argument(
+        "--figure", type=Path, help="draws the last file's spectrum: SVG, PDF and PNG"
+    )
     arguments = parser.parse_args()
+    if arguments.seed < 0:
+        raise AnalysisError(f"the seed {arguments.seed} is negative: choose 0, 1, 2, ...")
 
     null: Draws | None = None
     reference: Draws | None = None
@@ -143,9 +149,10 @@ def main() -> None:
         lines.append([path.name, *cells(comparison)])
     print_table(["file", *COLUMNS], lines)
     if arguments.figure:
-        spectrum.draw(comparison, f"{arguments.layer}, b = {layout.blocks}",
-                      arguments.figure.with_suffix(""))  # fmt: skip
-        print("written:", arguments.figure.with_suffix(".svg"))
+        known = arguments.figure.suffix in (".svg", ".pdf", ".png")
+        stem = arguments.figure.with_suffix("") if known else arguments.figure
+        spectrum.draw(comparison, f"{arguments.layer}, b = {layout.blocks}", stem)
+        print(f"written: {stem}.svg, .pdf and .png")
 
 
 if __name__ == "__main__":

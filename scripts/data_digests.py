@@ -77,3 +77,11 @@ def of_net(net: Message) -> dict[str, Any]:
             else:
                 found[label] = {"file_sha256": sha256_file(file)}
     return found
+
+
+def of_weights(solver: Message) -> dict[str, Any]:
+    """What identifies the weights that a solver starts from: the SHA-256 of each file."""
+    return {
+        f"weights {number} {Path(path).name}": {"file_sha256": sha256_file(Path(path))}
+        for number, path in enumerate(solver.weights)
+    }

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scripts.errors import UserError
+from scripts.provenance import SOLVER_FIELDS_LEFT_OUT
 
 if TYPE_CHECKING:
     from caffe.proto import caffe_pb2
@@ -23,16 +24,9 @@ if TYPE_CHECKING:
 
 PRUNE_FIELDS = ("alpha", "iters", "keep", "start", "steps", "threshold")
 
-# What is not the method's: the seed and the device have settings of their own, files are the run's.
-_NOT_SETTINGS = (
-    "random_seed",
-    "solver_mode",
-    "device_id",
-    "net",
-    "train_net",
-    "test_net",
-    "snapshot",
-)
+# What is not the method's: the seed and the device have settings of their own, files are the run's,
+# and what changes no result would be a second name for a run.
+_NOT_SETTINGS = (*SOLVER_FIELDS_LEFT_OUT, "train_net", "test_net")
 
 
 @dataclass(frozen=True)
@@ -85,7 +79,11 @@ def set_solver(solver: caffe_pb2.SolverParameter, method: Method, prunes: bool) 
     `prunes`: whether the method is a recipe, so that settings of `prune` are known to fit.
     """
     replaced: set[str] = set()
+    fields = [field for field, _ in method.settings]
     for field, value in method.settings:
+        known = solver.DESCRIPTOR.fields_by_name.get(field)
+        if fields.count(field) > 1 and not (known is not None and known.is_repeated):
+            raise UserError(f"{field} stands twice in METHOD={method}; write it once")
         if field.rpartition(".")[2] in PRUNE_FIELDS:
             if not prunes:
                 raise UserError(
@@ -94,7 +92,6 @@ def set_solver(solver: caffe_pb2.SolverParameter, method: Method, prunes: bool) 
                 )
             continue
         if field not in replaced:
-            known = solver.DESCRIPTOR.fields_by_name.get(field)
             if known is None or known.message_type is not None or field in _NOT_SETTINGS:
                 raise UserError(
                     f"{field} of METHOD={method} is no setting; write a field of the solver, or "

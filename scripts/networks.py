@@ -80,7 +80,8 @@ def build(
     folder = PROTOTXT / net_name
     net_path = folder / f"{net_name}_train_test.prototxt"
     net = parse(net_path, Net())
-    solver = parse(folder / f"{net_name}_solver.prototxt", Solver())
+    solver_path = folder / f"{net_name}_solver.prototxt"
+    solver = parse(solver_path, Solver())
     prunes = given.name not in SHUFFLES
     if given.name != "bdip" and max(config.blocks) == 1:
         nothing = "layer to prune" if prunes else "blocks to permute"
@@ -90,7 +91,7 @@ def build(
         )
     if given.settings:
         set_solver(solver, given, prunes)
-        _check_settings(f"METHOD={given}", solver)
+    _check_settings(f"METHOD={given}" if given.settings else solver_path, solver)
     try:
         _set_blocks(net, config, SHUFFLES.get(given.name, _SHUFFLE.NONE))
         set_dataset(solver, net, dataset)
@@ -113,13 +114,15 @@ def load_solver(path: Path, seed: int) -> tuple[Solver, Net]:
     """Read a solver that a user wrote, and its net; check what Caffe would abort on.
 
     Paths in both count from the current folder, as in Caffe, or else from the file they stand in;
-    those of data come back absolute. A train_net and a test_net come back as one net with
-    `include { phase }` rules. The solver comes back with `seed`, and names no net any more.
+    those of data and of weights to start from come back absolute. A train_net and a test_net come
+    back as one net with `include { phase }` rules. The solver comes back with `seed`, and names no
+    net any more.
     UserError: a file is missing or does not parse, a setting is wrong, blocks do not fit.
     """
     _check_seed(seed)
     solver = parse(path, Solver())
     _check_settings(path, solver)
+    _find_weights(solver, path)
     net, net_path = net_of(path, solver)
     records = _records_once()
     try:
@@ -167,6 +170,18 @@ def inner_products(net: Net) -> list[str]:
         for layer in net.layer
         if layer.type in _INNER_PRODUCTS and shapes.included(layer, state)
     ]
+
+
+def blocks_text(net: Net) -> str:
+    """Blocks of the inner product layers of the training net: "ip1 10 blocks, ip2 dense"."""
+    chosen = inner_products(net)
+    counts = {
+        layer.name: layer.block_inner_product_param.blocks
+        for layer in net.layer
+        if layer.name in chosen and layer.type == "BlockInnerProduct"
+    }
+    told = (f"{counts[name]} blocks" if counts.get(name, 1) > 1 else "dense" for name in chosen)
+    return ", ".join(f"{name} {text}" for name, text in zip(chosen, told, strict=True))
 
 
 def _set_blocks(net: Net, config: Config, shuffle: int) -> None:
@@ -309,7 +324,8 @@ def _check_settings(where: Path | str, solver: Solver) -> None:
     """
     problem = None
     if solver.max_iter < 1:
-        problem = "max_iter is missing; write how many iterations to train"
+        given = solver.max_iter if solver.HasField("max_iter") else "missing"
+        problem = f"max_iter is {given}; write how many iterations to train, from 1"
     elif not math.isfinite(solver.base_lr):
         problem = f"base_lr is {solver.base_lr}; write a number"
     elif solver.lr_policy not in _LR_POLICIES:
@@ -399,6 +415,17 @@ def _beside(file: Path, name: str) -> Path:
     """Return where `name`, found in `file`, leads: from the current folder, or from the file's."""
     path = Path(name)
     return path if path.exists() or path.is_absolute() else file.parent / path
+
+
+def _find_weights(solver: Solver, path: Path) -> None:
+    """Make the paths of the weights that a training starts from absolute, one in each field."""
+    names = [name.strip() for line in solver.weights for name in line.split(",")]
+    solver.ClearField("weights")
+    for name in names:
+        weights = _beside(path, name).resolve()
+        if not weights.is_file():
+            raise UserError(f"{path}: there are no weights {name}; correct the path")
+        solver.weights.append(str(weights))
 
 
 def _check_types(net: Net) -> None:

@@ -26,10 +26,11 @@ TRAINER_VERSION = 2
 OVERLAY = ROOT / "caffe_layers"
 
 # Fields of a solver that say where and how often files are written, or on what it runs: they
-# do not change a result (the device has its own part in the fingerprint).
+# do not change a result (the device has its own part in the fingerprint, and so has what the files
+# hold that `weights` names).
 SOLVER_FIELDS_LEFT_OUT = (
     *("snapshot", "snapshot_prefix", "snapshot_format", "snapshot_diff", "snapshot_after_train"),
-    *("solver_mode", "device_id", "debug_info", "net", "net_param", "random_seed"),
+    *("solver_mode", "device_id", "debug_info", "net", "net_param", "random_seed", "weights"),
 )
 
 
@@ -122,19 +123,22 @@ def gpu_count() -> int:
 def device(mode: str, number: int) -> dict[str, Any]:
     """The device as run.json records it."""
     if mode == "cpu":
-        return {"mode": "cpu", "name": _cpu_name(), "threads": 1}
+        return {"mode": "cpu", "name": cpu_name(), "threads": 1}
     name = _output("nvidia-smi", "-i", str(number), "--query-gpu=name", "--format=csv,noheader")
     return {"mode": "gpu", "name": name or "unknown", "number": number}
 
 
-def _cpu_name() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+def cpu_name() -> str:
+    """The processor's name, or at least its kind."""
+    return cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def cpuinfo(what: str) -> str:
+    """What the system says of its first processor; nothing where it does not say."""
+    path = Path("/proc/cpuinfo")
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    found = re.search(rf"^{what}\s*:\s*(.+)$", text, re.MULTILINE)
+    return found[1].strip() if found else ""
 
 
 def versions() -> dict[str, str]:

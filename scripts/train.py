@@ -65,18 +65,11 @@ def prepare(spec: RunSpec, device: tuple[str, int], data: dict[str, Any] | None 
 
     if spec.solver_file is not None:
         solver, net = networks.load_solver(spec.solver_file, spec.seed)
-        data = data or data_digests.of_net(net)
+        data = data or {**data_digests.of_net(net), **data_digests.of_weights(solver)}
     else:
         config = parse_config(str(spec.config))
         solver, net = networks.build(spec.net, config, spec.method, spec.dataset, spec.seed)
         data = data or data_digests.of_dataset(str(spec.dataset))
-    name = str(spec.solver_file or f"the solver of {spec.net}")
-    if solver.max_iter < 1:
-        raise UserError(
-            f"{name} has max_iter: {solver.max_iter}; write how many iterations, from 1"
-        )
-    if solver.test_iter and solver.test_interval < 1:
-        raise UserError(f"{name} has test_iter but no test_interval: add test_interval: 500, say")
     mark = provenance.fingerprint(solver, net, spec.seed, device[0], data)
     return Prepared(spec, solver, net, device, data, mark)
 
@@ -105,6 +98,9 @@ def write_run_files(prepared: Prepared, folder: Path) -> None:
     solver = type(prepared.solver)()
     solver.CopyFrom(prepared.solver)
     solver.net = from_root(net_path)
+    weights = [from_root(Path(path)) for path in solver.weights]
+    solver.ClearField("weights")
+    solver.weights.extend(weights)
     solver.snapshot_prefix = from_root(folder / "state" / "snapshot")
     solver.random_seed = spec.seed
     solver.solver_mode = solver.GPU if mode == "gpu" else solver.CPU
@@ -244,6 +240,10 @@ def run(
             folder.mkdir(exist_ok=True)
             if stop.received is not None:
                 return 128 + stop.received
+            if spec.solver_file is not None:
+                from scripts import networks
+
+                print(f"{spec.title}: {networks.blocks_text(prepared.net)}", flush=True)
             return train(prepared, folder, lock, stop, snapshot_seconds)
     except runs.RunBusy:
         raise UserError(

@@ -169,18 +169,46 @@ def test_command_against_dense_matrices(command, tmp_path: Path) -> None:
     assert "dense and of the variance over b" in command(tmp_path / "mine.npz", *options)[0]
 
 
+def test_command_on_blocks_of_one_output(command, tmp_path: Path) -> None:
+    """As LeNet-5's ip2 with ten blocks: the draws say what is large."""
+    weight = random_packed(10, 500, 10)
+    weight[3] *= 3
+    np.savez(tmp_path / "mine.npz", ip2=weight)
+    options = ("--layer", "ip2", "--blocks", 10, "--draws", 20)
+    lines = command(tmp_path / "mine.npz", *options, "--figure", tmp_path / "v1.5")
+    assert lines[0].startswith("10 outputs, 500 inputs, 10 blocks of 1 x 50; y = 50;")
+    assert lines[2].split()[-1] == "1"
+    assert lines[3] == f"written: {tmp_path / 'v1.5'}.svg, .pdf and .png"
+    assert (tmp_path / "v1.5.svg").is_file()
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--layer", "fc9"), "has no array 'fc9': name one of fc1, bias"),
+        (("--layer", "fc9"), "has no array 'fc9': name one of fc1, bias, flat"),
         (("--layer", "bias"), "a matrix of outputs by inputs is needed"),
         (("--layer", "flat"), "all weights are equal"),
         (("--layer", "fc1", "--blocks", "3"), "20 outputs cannot be split into 3 blocks"),
         (("--layer", "fc1", "--draws", "1"), "ask for at least 2"),
+        (("--layer", "fc1", "--seed", "-1"), "the seed -1 is negative"),
+        (("--layer", "fc1", "--full", "--blocks", "0"), "cannot be split into 0 blocks"),
+        (("--layer", "bias", "--full"), "a matrix of outputs by inputs is needed"),
+        (("--layer", "none"), "a matrix of outputs by inputs is needed"),
+        (("--layer", "diverged"), "not finite"),
+        (("--layer", "words"), "real numbers are needed"),
+        (("--layer", "complex"), "real numbers are needed"),
     ],
 )
 def test_mistakes(command, tmp_path: Path, options: tuple, words: str) -> None:
-    arrays = {"fc1": random_packed(20, 32, 1), "bias": np.zeros(20), "flat": np.ones((4, 6))}
+    arrays = {
+        "fc1": random_packed(20, 32, 1),
+        "bias": np.zeros(20),
+        "flat": np.ones((4, 6)),
+        "none": np.ones((0, 5)),
+        "diverged": np.full((4, 6), np.nan),
+        "words": np.array([["a", "b"]]),
+        "complex": np.ones((4, 6), complex),
+    }
     np.savez(tmp_path / "mine.npz", **arrays)
     with pytest.raises(AnalysisError, match=words):
         command(tmp_path / "mine.npz", "--draws", 5, *options)
@@ -197,7 +225,7 @@ def cut_in_half(path: Path) -> None:
     [
         (lambda path: path.write_text("not a zip archive"), "is no NPZ file"),
         (cut_in_half, "is no NPZ file"),
-        (lambda path: None, "cannot be read as an NPZ file"),
+        (lambda path: None, "there is no file"),
         (lambda path: path.mkdir(), "holds no .npz file"),
     ],
 )

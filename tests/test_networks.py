@@ -1,5 +1,6 @@
 """Nets and solvers: LeNet's own, edited to a configuration, and those that a user wrote."""
 
+import shutil
 from math import gcd, prod
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from synthetic_data import entry, files, save
 
-from scripts import datasets, networks, shapes
+from scripts import data_digests, datasets, networks, shapes
 from scripts.config import Config, parse_config
 from scripts.dataset_table import TABLE
 from scripts.errors import UserError
@@ -357,6 +358,39 @@ def test_a_users_solver_and_net_come_back_as_they_are(users, database):
     assert net.layer[0].data_param.source == str(database / "tiny/train_lmdb")
     expected = text_format.Parse(USERS_NET, caffe_pb2.NetParameter())
     assert without_sources(net) == without_sources(expected)
+
+
+def test_the_weights_a_users_solver_starts_from_are_found_and_digested(users, tmp_path):
+    """From the solver's own folder; a change of what is in the file is a change of the data."""
+    (tmp_path / "a.caffemodel").write_bytes(b"one")
+    (tmp_path / "b.caffemodel").write_bytes(b"two")
+    text = USERS_SOLVER + 'weights: "a.caffemodel, b.caffemodel"\n'
+    solver, _ = users(solver=text)
+    assert list(solver.weights) == [str(tmp_path / f"{name}.caffemodel") for name in "ab"]
+    before = data_digests.of_weights(solver)
+    assert [label.split()[-1] for label in before] == ["a.caffemodel", "b.caffemodel"]
+    (tmp_path / "b.caffemodel").write_bytes(b"three")
+    after = data_digests.of_weights(solver)
+    assert {label for label in before if before[label] != after[label]} == {
+        "weights 1 b.caffemodel"
+    }
+    with pytest.raises(UserError, match=r"solver.prototxt: there are no weights c.caffemodel"):
+        users(solver=text.replace("b.caffemodel", "c.caffemodel"))
+
+
+def test_the_blocks_of_a_net_are_told():
+    _, net = networks.build("lenet", parse_config("(20,1)-BD_4"), "bdip", "mnist", 1)
+    assert networks.blocks_text(net) == "ip1 20 blocks, ip2 dense"
+
+
+def test_a_projects_solver_that_was_edited_is_checked_too(tmp_path, monkeypatch):
+    folder = tmp_path / "lenet"
+    shutil.copytree(networks.PROTOTXT / "lenet", folder)
+    monkeypatch.setattr(networks, "PROTOTXT", tmp_path)
+    path = folder / "lenet_solver.prototxt"
+    path.write_text(path.read_text().replace('lr_policy: "inv"', 'lr_policy: "steps"'))
+    with pytest.raises(UserError, match=r"lenet_solver.prototxt: lr_policy is 'steps'"):
+        networks.build("lenet", parse_config("(10,1)-BD_4"), "bdip", "mnist", 1)
 
 
 def test_paths_count_from_the_current_folder_first(users, tmp_path, monkeypatch):

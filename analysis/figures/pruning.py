@@ -6,6 +6,7 @@ import argparse
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +50,7 @@ def weights_at(folder: Path, layer: str, iteration: int) -> NDArray:
     try:
         with np.load(path) as dump:
             return dump[f"{layer}/weight"]
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
         raise AnalysisError(
             f"{path} has no weights of {layer} ({error}): train the run again with `make train`"
         ) from error

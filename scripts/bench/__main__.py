@@ -15,12 +15,12 @@ import csv
 import io
 import os
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from scripts import provenance
 from scripts.bench import check, conv_step, measure, nets, workers
 from scripts.bench.cases import LAYERS, NETS, Case, chosen, chosen_for_gpu
 from scripts.bench.table import show
@@ -43,26 +43,10 @@ PRUNED = (256, 512, 1024, 2048, 4096, 8192)
 OWN_CHOICE = {"dense": "dense_own_choice", "cblas_loop": "cblas_loop_own_choice"}
 
 
-def cpuinfo(what: str) -> str:
-    """What the system says of its first processor; nothing where it does not say."""
-    path = Path("/proc/cpuinfo")
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    found = re.search(rf"^{what}\s*:\s*(.+)$", text, re.MULTILINE)
-    return found[1].strip() if found else ""
-
-
 def commit() -> str:
     """The project's commit, with + where files differ from it; nothing outside version control."""
-
-    def git(*words: str) -> str:
-        done = subprocess.run(
-            ["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False
-        )
-        return done.stdout.strip() if done.returncode == 0 else ""
-
-    return git("rev-parse", "--short=12", "HEAD") + (
-        "+" if git("status", "--porcelain", "-uno") else ""
-    )
+    head, dirty = provenance.commit()
+    return (head or "")[:12] + ("+" if dirty else "")
 
 
 def csv_text(rows: Sequence[dict]) -> str:
@@ -125,7 +109,7 @@ class Bench:
             if not library:
                 print(f"{name} is left out: {version}")
         self.common = {
-            "device": self.about.get("device") or cpuinfo("model name") or os.uname().machine,
+            "device": self.about.get("device") or provenance.cpu_name(),
             "kind": "gpu" if "device" in self.about else "cpu",
             "isa": self.about["isa"],
             "threads": threads,
@@ -138,7 +122,7 @@ class Bench:
         """When, and beside what."""
         return {
             **self.common,
-            "clock_mhz": cpuinfo("cpu MHz"),
+            "clock_mhz": provenance.cpuinfo("cpu MHz"),
             "load": f"{os.getloadavg()[0]:.2f}",
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }

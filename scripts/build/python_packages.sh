@@ -17,7 +17,13 @@ install() {
   flock 9
   [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ] || return 0
   echo "Installing Python packages into build/venv"
-  [ -x "$venv/bin/python" ] || /usr/bin/python3 -m venv "$venv"
+  # Anew where an attempt was cut short: then there is a Python, but no pip.
+  if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1 &&
+     ! /usr/bin/python3 -m venv --clear "$venv" >"$log" 2>&1; then
+    rm -rf "$venv"
+    echo "error: Python's venv is not there: run make caffe, which installs what is missing, first" >&2
+    exit 1
+  fi
   if ! "$venv/bin/python" -m pip install --require-hashes --requirement "$requirements" >"$log" 2>&1; then
     tail -n 5 "$log" >&2
     echo "error: the Python packages could not be installed; the whole output is in $log" >&2
