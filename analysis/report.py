@@ -7,7 +7,7 @@ results: nothing here knows how they came out.
 import argparse
 from pathlib import Path
 
-from analysis import history, paired, paper, search, table1
+from analysis import history, paired, paper, schedules, search, table1
 from analysis.claims import ledger as claims_ledger
 from analysis.claims.core import Evidence
 from analysis.errors import run_main
@@ -50,6 +50,9 @@ def write(results: Results, out: Path, draws: int = DRAWS) -> Path:
     if curves:
         sections.append(accuracy.figures_section(curves))
     sections.append(accuracy.shuffle_section(rows))
+    schedules_run = schedules.evidence(spectra)
+    if schedules_run:
+        sections.append(accuracy.schedule_section(schedules_run))
     if found:
         sections.append(accuracy.pairs_section(found))
     if tried:

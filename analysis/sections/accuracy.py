@@ -1,6 +1,6 @@
 """Table 1, accuracy over iterations, the two shuffles and the paired differences."""
 
-from analysis import paired, shuffles, table1, words
+from analysis import paired, paper, schedules, shuffles, table1, words
 from analysis.figures import accuracy
 from analysis.page import (
     Column,
@@ -135,6 +135,34 @@ def shuffle_section(rows: list[Row]) -> Section:
     )
     content = join([paragraph(explanation), paragraph(" ".join(said))])
     return Section("shuffle", "FIXED or PER_PASS?", content)
+
+
+SCHEDULE_COLUMNS = [
+    Column("Iterations at each rate"),
+    Column("Test accuracy (%)", number=True),
+    Column("Variance of ip1", number=True),
+]
+
+
+def schedule_section(found: list[schedules.Reading]) -> Section:
+    """The readings of the paper's 9,000 iterations on CIFAR-10, as far as they were run."""
+    claims = paper.claims()
+    printed = [claims[name].printed for name in (schedules.ACCURACY, schedules.VARIANCE)]
+    lines = [row(SCHEDULE_COLUMNS, ["The paper", *printed])]
+    for one in found:
+        variance = f"{words.mean_sd([1e3 * value for value in one.variance])} × 10^-3"
+        lines.append(row(SCHEDULE_COLUMNS, [one.name, accuracy_text(one.summary), variance]))
+    explanation = (
+        "Caffe's example for cuda-convnet trains for 4,000 iterations and goes on for 1,000 at a "
+        "tenth of the rate. The paper trains for 9,000 and says that nothing was changed. This is "
+        "the dense net at the end of each reading."
+    )
+    parts = [paragraph(explanation), table(SCHEDULE_COLUMNS, lines)]
+    return Section(
+        "schedule",
+        "Which 9,000 iterations?",
+        join([*parts, paragraph(schedules.conclusion(found))]),
+    )
 
 
 PAIR_COLUMNS = [
