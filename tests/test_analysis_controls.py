@@ -1,12 +1,13 @@
 """Controls and Eq. 4: the sentences follow the numbers, the terms add up."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sister_runs import write_family, write_sister
 
-from analysis import controls, equation4
+from analysis import controls, equation4, report
 from analysis.errors import AnalysisError
 from analysis.figures import controls as controls_figure
 from analysis.figures import equation4 as equation4_figure
@@ -41,6 +42,10 @@ def test_every_control_ends_in_a_sentence(tmp_path: Path) -> None:
         assert "nan" not in control.sentence
     assert controls_figure.draw(spectra(tmp_path), tmp_path).stem == "controls"
     assert (tmp_path / "controls.csv").read_text().count("\n") > 4
+    page = report.write(load(tmp_path), tmp_path / "page", draws=20).read_text()
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert "controls" in ids
+    assert len(set(ids)) == len(ids)
 
 
 def test_decay_is_told_from_learning(tmp_path: Path) -> None:

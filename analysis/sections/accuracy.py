@@ -138,7 +138,7 @@ def shuffle_section(rows: list[Row]) -> Section:
 
 
 SCHEDULE_COLUMNS = [
-    Column("Iterations at each rate"),
+    Column("Iterations at 1e-3 + at 1e-4"),
     Column("Test accuracy (%)", number=True),
     Column("Variance of ip1", number=True),
 ]

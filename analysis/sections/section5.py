@@ -121,7 +121,7 @@ def controls_section(made: list[Control]) -> Section:
             parts.append(paragraph(f"Not run: {control.missing}.", "note"))
         else:
             parts.append(paragraph(control.sentence))
-    return Section("controls", "Controls that the paper lacks", join([text(p) for p in parts]))
+    return Section("paper-lacks", "Controls that the paper lacks", join([text(p) for p in parts]))
 
 
 def all_controls(spectra: Spectra) -> list[Control]:
