@@ -71,9 +71,7 @@ def of_key(results: Results, key: Key, blocks: int) -> Overfit | None:
     reference's.
     """
     length = paper.iterations(key.dataset)
-    found = (results.summary(key, source, length) for source in (OWN, REFERENCE))
-    as_long = (one for one in found if one is not None and length in (None, one.iterations))
-    summary = next(as_long, None)
+    summary = results.as_long(key, OWN, length) or results.as_long(key, REFERENCE, length)
     if summary is None:
         return None
     runs = results.finished_runs(summary, key)

@@ -135,6 +135,12 @@ class Results:
             {run.seed: run.accuracy for run in runs if run.max_iter == length},
         )
 
+    def as_long(self, key: Key, source: str, iterations: int | None) -> Summary | None:
+        """The same, but of runs of just so many iterations alone (None: of any length)."""
+        summary = self.summary(key, source, iterations)
+        fits = summary is not None and iterations in (None, summary.iterations)
+        return summary if fits else None
+
     def outcome(self, key: Key, iterations: int | None = None) -> Outcome:
         """The user's own result if one is finished, else the reference; never the two mixed."""
         own = self.summary(key, OWN, iterations)

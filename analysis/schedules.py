@@ -50,9 +50,9 @@ def evidence(spectra: Spectra) -> list[Reading]:
     for method, name in READINGS.items():
         key = CIFAR10.key(1)._replace(method=method)
         for source in (OWN, REFERENCE):
-            summary = spectra.results.summary(key, source, CIFAR10.iterations)
             histories = spectra.histories(key, CIFAR10.layer, CIFAR10.iterations, source)
             if histories:
+                summary = spectra.results.as_long(key, source, CIFAR10.iterations)
                 variance = tuple(float(one.variance[-1]) for _, one in histories.values())
                 found.append(Reading(name, summary, variance))
                 break

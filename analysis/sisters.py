@@ -224,8 +224,8 @@ class Spectra:
         self, key: Key, layer: str, iterations: int, source: str
     ) -> dict[int, tuple[Run, LayerHistory]]:
         """Finished runs of one source that went to `iterations` and left spectra, by seed."""
-        summary = self.results.summary(key, source, iterations)
-        if summary is None or summary.iterations != iterations:
+        summary = self.results.as_long(key, source, iterations)
+        if summary is None:
             return {}
         runs = self.results.finished_runs(summary, key)
         found = ((run, self.layers(run).get(layer)) for run in runs)

@@ -83,10 +83,7 @@ class Evidence:
 
     def _summary(self, key: Key, source: str) -> Summary | None:
         """Runs of one source; on the paper's data sets only those as long as the paper's."""
-        length = paper.iterations(key.dataset)
-        summary = self.results.summary(key, source, length)
-        as_long = summary is not None and length in (None, summary.iterations)
-        return summary if as_long else None
+        return self.results.as_long(key, source, paper.iterations(key.dataset))
 
     def accuracy(self, key: Key) -> Summary | None:
         """Final accuracies by seed: the user's own, else the reference's."""

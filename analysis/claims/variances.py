@@ -31,7 +31,7 @@ from analysis.claims.sister_claims import (
 )
 from analysis.paper import Claim
 from analysis.results import OWN, REFERENCE, Key
-from analysis.sisters import CIFAR10, LENET, MLP, SIGMOID, Family
+from analysis.sisters import CIFAR10, LENET, MLP, SIGMOID, Family, Member
 
 
 @evaluator
@@ -80,17 +80,32 @@ def _printed_off(family: Family) -> float | None:
     return max(off, default=None)
 
 
+def _sisters(evidence: Evidence) -> dict[Family, list[Member]]:
+    """The block sisters that are there, of every family that is about the paper's own nets."""
+    return {
+        family: [m for m in evidence.spectra.members(family) if m.blocks > 1]
+        for family in (LENET, SIGMOID, MLP, CIFAR10)
+    }
+
+
+def _not_all(sisters: dict[Family, list[Member]], ours: str) -> Finding | None:
+    """Not run, where one of them is missing."""
+    lacking = [f.label for f, members in sisters.items() if len(members) + 1 < len(f.blocks)]
+    if not lacking:
+        return None
+    why = f"not all sisters are there of {words.listing(lacking)}"
+    return Finding(NOT_RUN, ours, why, REPRODUCE)
+
+
 @evaluator
 def change_ratio(claim: Claim, evidence: Evidence) -> Finding:
     """Change of the variance over the dense sister's, all families: within 10% of its start's.
 
     The change is that from iteration 0 to the end.
     """
-    told, near, lacking = [], [], []
-    for family in (LENET, SIGMOID, MLP, CIFAR10):
-        members = evidence.spectra.members(family)
-        lacking += [family] if len(members) < len(family.blocks) else []
-        members = [m for m in members if m.blocks > 1]
+    sisters = _sisters(evidence)
+    told, near = [], []
+    for family, members in sisters.items():
         ratios = [
             (m.variance[:, -1] - m.variance[:, 0])
             / (m.dense_variance[:, -1] - m.dense_variance[:, 0])
@@ -108,9 +123,8 @@ def change_ratio(claim: Claim, evidence: Evidence) -> Finding:
     why = "over the ratio of variances at the start, all b; 1 is a change in that very ratio"
     if not all(one.mean() >= 0.5 for one in near):
         return Finding(FAILS, ours, why)
-    if lacking:
-        names = words.listing([family.label for family in lacking])
-        return Finding(NOT_RUN, ours, f"not all sisters are there of {names}", REPRODUCE)
+    if found := _not_all(sisters, ours):
+        return found
     every = all(one.size > 1 and one.all() for one in near)
     return Finding(HOLDS if every else DIRECTION, ours, why)
 
@@ -118,11 +132,9 @@ def change_ratio(claim: Claim, evidence: Evidence) -> Finding:
 @evaluator
 def survives(claim: Claim, evidence: Evidence) -> Finding:
     """Final variance ratios of every family, all sisters: within 10% of the start's."""
-    far, lacking, off_by_seed = {}, [], []
-    for family in (LENET, SIGMOID, MLP, CIFAR10):
-        members = evidence.spectra.members(family)
-        lacking += [family] if len(members) < len(family.blocks) else []
-        members = [m for m in members if m.blocks > 1]
+    sisters = _sisters(evidence)
+    far, off_by_seed = {}, []
+    for family, members in sisters.items():
         if members:
             far[family.label] = max(abs(float(m.deviation[:, -1].mean())) for m in members)
             off_by_seed += [np.abs(m.deviation[:, -1]) for m in members]
@@ -135,9 +147,8 @@ def survives(claim: Claim, evidence: Evidence) -> Finding:
             f"more than 10% in one family; the paper's own of cuda-convnet are up to {printed:.0%}"
         )
         return Finding(FAILS, ours, why)
-    if lacking:
-        names = words.listing([family.label for family in lacking])
-        return Finding(NOT_RUN, ours, f"not all sisters are there of {names}", REPRODUCE)
+    if found := _not_all(sisters, ours):
+        return found
     every = all(off.size > 1 and off.max() <= FIRST_ORDER for off in off_by_seed)
     return Finding(HOLDS if every else DIRECTION, ours)
 
