@@ -19,15 +19,8 @@
 #include "caffe/util/format.hpp"
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/permutation.hpp"
+#include "caffe/util/target_clones.hpp"
 
-// One body, compiled for several processors: the one at hand is found out when
-// the library is loaded.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define FOR_EACH_PROCESSOR \
-    __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define FOR_EACH_PROCESSOR
-#endif
 #define INLINE __attribute__((always_inline))
 
 namespace caffe {
@@ -383,25 +376,25 @@ static INLINE inline void UpdateRuns(const PruneRegion& region, PruneRule rule,
   });
 }
 
-FOR_EACH_PROCESSOR
+CAFFE_TARGET_CLONES
 static void prune_gradient_cpu(const PruneRegion& region, float l1, float l2,
     const float* w, float* g) {
   GradientRuns(region, l1, l2, w, g);
 }
 
-FOR_EACH_PROCESSOR
+CAFFE_TARGET_CLONES
 static void prune_gradient_cpu(const PruneRegion& region, double l1, double l2,
     const double* w, double* g) {
   GradientRuns(region, l1, l2, w, g);
 }
 
-FOR_EACH_PROCESSOR
+CAFFE_TARGET_CLONES
 static void prune_update_cpu(const PruneRegion& region, PruneRule rule,
     float threshold, const float* d, float* w) {
   UpdateRuns(region, rule, threshold, d, w);
 }
 
-FOR_EACH_PROCESSOR
+CAFFE_TARGET_CLONES
 static void prune_update_cpu(const PruneRegion& region, PruneRule rule,
     double threshold, const double* d, double* w) {
   UpdateRuns(region, rule, threshold, d, w);
@@ -468,7 +461,6 @@ INSTANTIATE_CLASS(Pruner);
 
 }  // namespace caffe
 
-#undef FOR_EACH_PROCESSOR
 #undef INLINE
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC pop_options

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "bench.hpp"
+#include "caffe/util/target_clones.hpp"
 
 namespace bench {
 
@@ -96,9 +97,7 @@ double PeakFlops(int cores) {
   return Rate(cores, 15, [](int) { return Arithmetic(2000000); });
 }
 
-#ifdef __x86_64__
-__attribute__((target_clones("avx512f", "avx2", "default")))
-#endif
+CAFFE_TARGET_CLONES
 static void Scale(const float* from, float* to, size_t count) {
   typedef float V __attribute__((vector_size(64)));
   for (size_t i = 0; i < count; i += 16) {

@@ -6,15 +6,10 @@
 #include <vector>
 
 #include "caffe/layers/onednn_pooling_layer.hpp"
+#include "caffe/util/target_clones.hpp"
 
-// A function with this is compiled for three kinds of processor; the loader
-// takes the one that fits. All round alike: there are no products to be fused
-// with sums.
-#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__clang__)
-#define CLONED __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define CLONED
-#endif
+// All processors' clones round alike: there are no products to be fused with
+// sums.
 
 namespace caffe {
 
@@ -70,7 +65,8 @@ struct OneDNNPlane {
 };
 
 // The image into `padded`, in which the margins are set already.
-CLONED static void Pad(const OneDNNPlane& p, const float* image,
+CAFFE_TARGET_CLONES
+static void Pad(const OneDNNPlane& p, const float* image,
     float* padded) {
   const int rows = p.rows(), columns = p.columns(), part = p.part();
   for (int h = 0; h < rows; ++h) {
@@ -90,7 +86,8 @@ CLONED static void Pad(const OneDNNPlane& p, const float* image,
   }
 }
 
-CLONED static void MaxPlane(const OneDNNPlane& p, const float* padded,
+CAFFE_TARGET_CLONES
+static void MaxPlane(const OneDNNPlane& p, const float* padded,
     float* top, int* mask) {
   const int part = p.part();
   const int* column = p.at.data();
@@ -122,7 +119,8 @@ CLONED static void MaxPlane(const OneDNNPlane& p, const float* padded,
   }
 }
 
-CLONED static void AveragePlane(const OneDNNPlane& p, const float* padded,
+CAFFE_TARGET_CLONES
+static void AveragePlane(const OneDNNPlane& p, const float* padded,
     const float* sizes, float* top) {
   const int part = p.part();
   const int* column = p.at.data();
@@ -148,7 +146,8 @@ CLONED static void AveragePlane(const OneDNNPlane& p, const float* padded,
 // `shares`: what each window gives to each of its entries, in rows of
 // `row` numbers, of which the first reach() and those behind the last window
 // are 0. Each entry of the image gathers its windows' shares in their order.
-CLONED static void AveragePlaneBackward(const OneDNNPlane& p, const float* top,
+CAFFE_TARGET_CLONES
+static void AveragePlaneBackward(const OneDNNPlane& p, const float* top,
     const float* sizes, int row, float* shares, float* image) {
   for (int ph = 0; ph < p.pooled_height; ++ph) {
     float* share = shares + ph * row + p.reach();

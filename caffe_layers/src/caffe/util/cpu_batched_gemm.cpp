@@ -24,6 +24,7 @@ static inline void gemm(const BatchedGemm& g, const float* A, const float* B,
   // In rows C^T = B^T A^T; oneDNN's is the faster one of the two. A single
   // matrix is InnerProduct's, with the same bits.
   if (g.batch > 1) {
+    OneThread one_thread;
     const dnnl_status_t status = dnnl_sgemm(
         g.trans_b == CblasTrans ? 'T' : 'N', g.trans_a == CblasTrans ? 'T' : 'N',
         g.n, g.m, g.k, 1, B, g.b.ld, A, g.a.ld, beta, C, g.c.ld);
@@ -236,9 +237,6 @@ template <typename Dtype>
 void CpuBatchedGemm<Dtype>::RunBlas(const Dtype* A, const Dtype* B, Dtype* C,
     const Dtype* bias) {
   if (bias) { SetColumns(gemm_, 0, gemm_.n, bias, C); }
-#ifdef USE_ONEDNN
-  OneThread one_thread;
-#endif
   for (int i = 0; i < gemm_.batch; ++i) {
     gemm(gemm_, A + gemm_.a.offset(i), B + gemm_.b.offset(i), beta_,
         C + gemm_.c.offset(i));

@@ -1,16 +1,8 @@
 #include <string.h>
 
-
+#include "caffe/util/target_clones.hpp"
 #include "caffe/util/tiny_blocks.hpp"
 
-// One body, compiled for several processors: the one at hand is found out when
-// the library is loaded.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define FOR_EACH_PROCESSOR \
-    __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define FOR_EACH_PROCESSOR
-#endif
 #define INLINE inline __attribute__((always_inline))
 
 namespace caffe {
@@ -180,13 +172,13 @@ static INLINE void AnySize(const BatchedGemm& g, const Dtype* A,
   }
 }
 
-FOR_EACH_PROCESSOR
+CAFFE_TARGET_CLONES
 static void Execute(const BatchedGemm& g, const float* A, const float* B,
     float beta, float* C, const float* bias, float* scratch) {
   AnySize<float>(g, A, B, beta, C, bias, scratch);
 }
 
-FOR_EACH_PROCESSOR
+CAFFE_TARGET_CLONES
 static void Execute(const BatchedGemm& g, const double* A, const double* B,
     double beta, double* C, const double* bias, double* scratch) {
   AnySize<double>(g, A, B, beta, C, bias, scratch);
@@ -209,5 +201,4 @@ template void TinyBlocks<double>(const BatchedGemm& g, const double* A,
 
 }  // namespace caffe
 
-#undef FOR_EACH_PROCESSOR
 #undef INLINE
