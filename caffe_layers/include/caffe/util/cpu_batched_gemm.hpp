@@ -14,7 +14,7 @@ namespace caffe {
  * Large matrices go to the library for large matrices, one by one. Smaller ones
  * go to kernels that libxsmm compiles for just these dimensions and this
  * processor, those with few outputs (or few inputs) to DotBlocks, and square
- * ones of 4 x 4 and below to TinyBlocks, many at a time in a vector register.
+ * ones of 8 x 8 and below to TinyBlocks, many at a time in a vector register.
  * Which it is depends on the dimensions alone: the same product has the same
  * bits whenever it is computed on the same machine.
  *

@@ -8,13 +8,14 @@
 namespace caffe {
 
 /// @brief Whether TinyBlocks can execute a product: matrices A of 1 x 1, 2 x 2
-///        or 4 x 4, which in B and C follow each other without gaps.
+///        or 4 x 4 (with AVX-512 8 x 8, too), which in B and C follow each
+///        other without gaps.
 bool IsTiny(const BatchedGemm& gemm);
 
 /**
- * @brief C = A B + beta C for A of 1 x 1, 2 x 2 or 4 x 4: a vector holds rows
- *        of several products, and each of them meets the entry of B that it
- *        wants by a permutation within the vector.
+ * @brief C = A B + beta C for A of 1 x 1 to 8 x 8: a vector holds rows of
+ *        several products, and each of them meets the entry of B that it wants
+ *        by a permutation within the vector.
  *
  * @param scratch room that is kept from call to call
  */

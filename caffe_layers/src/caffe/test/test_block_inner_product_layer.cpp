@@ -62,7 +62,9 @@ static const BlockShape kShapes[] = {
     {{100, 64, 16}, 1, 64, 8, true},  // cuda-convnet's own
     {{100, 64, 16}, 1, 64, 64, true},
     {{100, 1, 64}, 1, 10, 2, true},
-    {{11, 1, 76}, 1, 76, 19, true},     // 4 x 4, and what is left of a vector
+    {{19, 1, 136}, 1, 136, 17, true},   // 8 x 8, and what is left of a vector
+    {{35, 1, 136}, 1, 136, 17, false},
+    {{11, 1, 76}, 1, 76, 19, true},     // 4 x 4
     {{11, 1, 76}, 1, 76, 19, false},
     {{9, 1, 78}, 1, 78, 39, true},      // 2 x 2
     {{9, 1, 41}, 1, 41, 41, false},     // 1 x 1

@@ -114,9 +114,9 @@ typename CpuBatchedGemm<Dtype>::Way CpuBatchedGemm<Dtype>::Choose() const {
       gemm_.m * gemm_.k;
   // Where packing pays, and where turning A round would cost more than the
   // product itself.
-  const bool turn = gemm_.trans_a == CblasTrans;
-  const bool large = weights > (turn ? 128 * 128 : 256 * 256);
-  const bool one_use = turn && gemm_.n < 8 && weights >= 32 * 32;
+  const bool large = weights > 256 * 256;
+  const bool one_use = gemm_.trans_a == CblasTrans && gemm_.n < 8 &&
+      weights >= 32 * 32;
   return large || one_use ? BLAS : KERNELS;
 #else
   return BLAS;

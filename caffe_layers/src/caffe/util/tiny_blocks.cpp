@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "caffe/util/dot_blocks.hpp"
 #include "caffe/util/target_clones.hpp"
 #include "caffe/util/tiny_blocks.hpp"
 
@@ -9,9 +10,10 @@ namespace caffe {
 
 bool IsTiny(const BatchedGemm& g) {
   const int s = g.m;
-  if (!g.strided() || (s != 1 && s != 2 && s != 4) || g.c.ld < 0) {
-    return false;
-  }
+  // 8 x 8 wants the many registers of AVX-512.
+  const bool is_size = s == 1 || s == 2 || s == 4 ||
+      (s == 8 && WidestVector() == 64);
+  if (!g.strided() || !is_size || g.c.ld < 0) { return false; }
   if (g.trans_b == CblasNoTrans) {
     return g.k == s && g.b.stride == s && g.c.stride == s;
   }
@@ -169,6 +171,7 @@ static INLINE void AnySize(const BatchedGemm& g, const Dtype* A,
   case 1: TinyProducts<Dtype, 1>(g, A, B, beta, C, bias, scratch); break;
   case 2: TinyProducts<Dtype, 2>(g, A, B, beta, C, bias, scratch); break;
   case 4: TinyProducts<Dtype, 4>(g, A, B, beta, C, bias, scratch); break;
+  case 8: TinyProducts<Dtype, 8>(g, A, B, beta, C, bias, scratch); break;
   }
 }
 
