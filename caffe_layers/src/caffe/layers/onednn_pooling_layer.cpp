@@ -69,19 +69,21 @@ CAFFE_TARGET_CLONES
 static void Pad(const OneDNNPlane& p, const float* image,
     float* padded) {
   const int rows = p.rows(), columns = p.columns(), part = p.part();
-  for (int h = 0; h < rows; ++h) {
-    float* row = padded + (h + p.pad_h) * p.stride_w * part;
-    for (int r = 0; r < p.stride_w; ++r) {
-      // The first column of the image whose padded one is in part r.
-      const int first = ((r - p.pad_w) % p.stride_w + p.stride_w) % p.stride_w;
-      float* to = row + r * part + (first + p.pad_w) / p.stride_w;
-      const float* from = image + h * p.width + first;
-      const int count = (columns - first + p.stride_w - 1) / p.stride_w;
+  for (int r = 0; r < p.stride_w; ++r) {
+    // The first column of the image whose padded one is in part r.
+    const int first = ((r - p.pad_w) % p.stride_w + p.stride_w) % p.stride_w;
+    const int count = (columns - first + p.stride_w - 1) / p.stride_w;
+    const float* from = image + first;
+    float* to = padded + (p.pad_h * p.stride_w + r) * part +
+        (first + p.pad_w) / p.stride_w;
+    for (int h = 0; h < rows; ++h) {
       if (p.stride_w == 2) {  // a constant stride makes vectors
         for (int i = 0; i < count; ++i) { to[i] = from[2 * i]; }
       } else {
         for (int i = 0; i < count; ++i) { to[i] = from[i * p.stride_w]; }
       }
+      from += p.width;
+      to += p.stride_w * part;
     }
   }
 }
