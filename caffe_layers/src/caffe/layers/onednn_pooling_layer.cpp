@@ -121,6 +121,13 @@ static void MaxPlane(const OneDNNPlane& p, const float* padded,
   }
 }
 
+// A plane is set to 0 and filled while it is in the first cache.
+static void MaxPlaneBackward(const float* top, const int* mask, int count,
+    int size, float* image) {
+  std::fill(image, image + size, 0.f);
+  for (int i = 0; i < count; ++i) { image[mask[i]] += top[i]; }
+}
+
 CAFFE_TARGET_CLONES
 static void AveragePlane(const OneDNNPlane& p, const float* padded,
     const float* sizes, float* top) {
@@ -270,19 +277,27 @@ void OneDNNPoolingLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom,
 template <typename Dtype>
 void OneDNNPoolingLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top,
     const vector<bool>& propagate_down, const vector<Blob<Dtype>*>& bottom) {
-  if (this->layer_param_.pooling_param().pool() !=
-      PoolingParameter_PoolMethod_AVE || !Prepare(top)) {
+  if (!Prepare(top)) {
     PoolingLayer<Dtype>::Backward_cpu(top, propagate_down, bottom);
     return;
   }
   if (!propagate_down[0]) { return; }
   const float* pooled = AsFloat(top[0]->cpu_diff());
   float* image = AsFloat(bottom[0]->mutable_cpu_diff());
+  const bool is_max = this->layer_param_.pooling_param().pool() ==
+      PoolingParameter_PoolMethod_MAX;
+  const int* mask = is_max ? this->max_idx_.cpu_data() : NULL;
   const int planes = bottom[0]->num() * this->channels_;
-  for (int i = 0; i < planes; ++i) {
-    AveragePlaneBackward(*plane_,
-        pooled + i * this->pooled_height_ * this->pooled_width_, sizes_.data(),
-        share_row_, shares_.data(), image + i * this->height_ * this->width_);
+  const int size = this->height_ * this->width_;
+  const int pooled_size = this->pooled_height_ * this->pooled_width_;
+  for (int i = 0; i < planes; ++i, image += size, pooled += pooled_size) {
+    if (is_max) {
+      MaxPlaneBackward(pooled, mask + i * pooled_size, pooled_size, size,
+          image);
+    } else {
+      AveragePlaneBackward(*plane_, pooled, sizes_.data(), share_row_,
+          shares_.data(), image);
+    }
   }
 }
 
