@@ -13,8 +13,10 @@
 #include "caffe/layers/block_inner_product_layer.hpp"
 #include "caffe/layers/inner_product_layer.hpp"
 #include "caffe/sgd_solvers.hpp"
+#include "caffe/util/block_products.hpp"
 #include "caffe/util/dot_blocks.hpp"
 #include "caffe/util/io.hpp"
+#include "caffe/util/tiny_blocks.hpp"
 
 #include "caffe/test/test_caffe_main.hpp"
 #include "caffe/test/test_gradient_check_util.hpp"
@@ -288,17 +290,51 @@ TYPED_TEST(BlockInnerProductLayerTest, TestReshape) {
   }
 }
 
-// Dot products against the definition, with every vector that this processor
-// has: column-major A_i of m x k (or k x m), B_i of k x n, C_i of m x n, and
-// what lies between the matrices of C stays as it is.
+template <typename Dtype>
+static void Numbers(int count, vector<Dtype>* numbers) {
+  numbers->resize(count);
+  caffe_rng_gaussian<Dtype>(count, 0, 1, &(*numbers)[0]);
+}
+
+// C = A B + beta C, or with a bias in place of C, against the definition; what
+// lies between the matrices of C is as before.
+template <typename Dtype>
+static void ExpectProduct(const BatchedGemm& g, const vector<Dtype>& a,
+    const vector<Dtype>& b, Dtype beta, const vector<Dtype>& before,
+    const vector<Dtype>* bias, const vector<Dtype>& c, const string& what) {
+  const Dtype tolerance = sizeof(Dtype) == 4 ? 1e-5 : 1e-13;
+  vector<bool> written(c.size());
+  for (int i = 0; i < g.batch; ++i) {
+    for (int column = 0; column < g.n; ++column) {
+      for (int row = 0; row < g.m; ++row) {
+        const int at = g.c.offset(i) + column * g.c.ld + row;
+        double sum = bias ? (*bias)[i * g.m + row] : beta * before[at];
+        double size = std::fabs(sum);
+        for (int l = 0; l < g.k; ++l) {
+          const double term = static_cast<double>(a[g.a.offset(i) +
+              (g.trans_a == CblasTrans ? l + row * g.a.ld :
+              row + l * g.a.ld)]) * b[g.b.offset(i) +
+              (g.trans_b == CblasTrans ? column + l * g.b.ld :
+              l + column * g.b.ld)];
+          sum += term;
+          size += std::fabs(term);
+        }
+        written[at] = true;
+        ASSERT_NEAR(sum, c[at], tolerance * size) << what << ", product " << i
+            << ", row " << row << ", column " << column;
+      }
+    }
+  }
+  for (int at = 0; at < c.size(); ++at) {
+    if (!written[at]) { ASSERT_EQ(before[at], c[at]) << what; }
+  }
+}
+
+// Dot products, with every vector that this processor has: column-major A_i of
+// m x k (or k x m), B_i of k x n, C_i of m x n.
 template <typename Dtype>
 class DotBlocksTest : public ::testing::Test {
  protected:
-  void Numbers(int count, vector<Dtype>* numbers) {
-    numbers->resize(count);
-    caffe_rng_gaussian<Dtype>(count, 0, 1, &(*numbers)[0]);
-  }
-
   void Check(int m, int n, int k, bool trans_a, Dtype beta, bool with_bias,
       int vector_bytes) {
     ostringstream what;
@@ -325,28 +361,8 @@ class DotBlocksTest : public ::testing::Test {
     const vector<Dtype> before = c;
     DotBlocks<Dtype>(g, &a[0], &b[0], beta, &c[0],
         with_bias ? &bias[0] : NULL, &scratch, vector_bytes);
-    const Dtype tolerance = sizeof(Dtype) == 4 ? 1e-5 : 1e-13;
-    for (int column = 0; column < n; ++column) {
-      for (int row = 0; row < g.c.ld; ++row) {
-        const int at = column * g.c.ld + row;
-        if (row >= blocks * m) {
-          ASSERT_EQ(before[at], c[at]) << what.str();
-          continue;
-        }
-        const int i = row / m, r = row % m;
-        double sum = with_bias ? bias[row] : beta * before[at];
-        double size = std::fabs(sum);
-        for (int l = 0; l < k; ++l) {
-          const double term = static_cast<double>(
-              a[i * m * k + (trans_a ? r * k + l : l * m + r)]) *
-              b[column * g.b.ld + order[i] * k + l];
-          sum += term;
-          size += std::fabs(term);
-        }
-        ASSERT_NEAR(sum, c[at], tolerance * size) << what.str() << ", row "
-            << row << ", column " << column;
-      }
-    }
+    ExpectProduct<Dtype>(g, a, b, beta, before, with_bias ? &bias : NULL, c,
+        what.str());
   }
 };
 
@@ -376,8 +392,8 @@ TYPED_TEST(DotBlocksTest, TestSameBitsInAnyTile) {
   vector<TypeParam> a, b, all(m * n), one(1);
   AlignedVector<TypeParam> scratch;
   Caffe::set_random_seed(1701);
-  this->Numbers(m * k, &a);
-  this->Numbers(n * k, &b);
+  Numbers(m * k, &a);
+  Numbers(n * k, &b);
   for (int bytes = 16; bytes <= WidestVector(); bytes *= 2) {
     BatchedGemm g;
     g.trans_a = CblasTrans;
@@ -397,6 +413,65 @@ TYPED_TEST(DotBlocksTest, TestSameBitsInAnyTile) {
       }
     }
   }
+}
+
+// The three products with blocks of 1 x 1 to 8 x 8, with every vector that this
+// processor has: as many blocks as fill vectors, fewer and more.
+template <typename Dtype>
+class TinyBlocksTest : public ::testing::Test {
+ protected:
+  void Check(const BatchedGemm& g, int vector_bytes, const string& what) {
+    vector<Dtype> a, b, c, bias;
+    AlignedVector<Dtype> scratch;
+    const bool trans_b = g.trans_b == CblasTrans;
+    const int weights = g.batch * g.m * g.m, width = g.batch * g.m;
+    for (int way = 0; way < (trans_b ? 2 : 3); ++way) {
+      const Dtype beta = way > 0;
+      Numbers(trans_b ? g.k * width : weights, &a);
+      Numbers((trans_b ? g.k : g.n) * width, &b);
+      Numbers(trans_b ? weights : g.n * width, &c);
+      Numbers(width, &bias);
+      const vector<Dtype> before = c;
+      TinyBlocks<Dtype>(g, &a[0], &b[0], beta, &c[0],
+          way == 2 ? &bias[0] : NULL, &scratch, vector_bytes);
+      ExpectProduct<Dtype>(g, a, b, beta, before, way == 2 ? &bias : NULL, c,
+          what);
+    }
+  }
+};
+
+TYPED_TEST_CASE(TinyBlocksTest, TestDtypes);
+
+TYPED_TEST(TinyBlocksTest, TestDefinition) {
+  Caffe::set_random_seed(1701);
+  for (int bytes = 16; bytes <= WidestVector(); bytes *= 2) {
+    for (int size : {1, 2, 4, 8}) {
+      for (int blocks : {1, 2, 5, 16, 39}) {
+        for (int M : {1, 7, 8, 19}) {
+          ostringstream what;
+          what << "blocks " << blocks << " of " << size << ", M " << M
+              << ", vectors of " << bytes;
+          const BlockProducts products(M, blocks * size, blocks * size, blocks,
+              NULL);
+          EXPECT_EQ(size < 8 || bytes == 64, IsTiny(products.forward, bytes));
+          if (!IsTiny(products.forward, bytes)) { continue; }
+          this->Check(products.forward, bytes, "forward, " + what.str());
+          this->Check(products.data_gradient, bytes, "dX, " + what.str());
+          this->Check(products.weight_gradient, bytes, "dW, " + what.str());
+        }
+      }
+    }
+  }
+}
+
+// Others are not for it: not square, or in another order.
+TEST(IsTinyTest, TestShapes) {
+  const int order[] = {1, 0};
+  EXPECT_TRUE(IsTiny(BlockProducts(3, 8, 8, 2, NULL).forward, 16));
+  EXPECT_FALSE(IsTiny(BlockProducts(3, 8, 4, 2, NULL).forward, 64));
+  EXPECT_FALSE(IsTiny(BlockProducts(3, 4, 8, 2, NULL).forward, 64));
+  EXPECT_FALSE(IsTiny(BlockProducts(3, 6, 6, 2, NULL).forward, 64));
+  EXPECT_FALSE(IsTiny(BlockProducts(3, 8, 8, 2, order).forward, 64));
 }
 
 // A batch without an element, as a Filter layer that lets nothing through gives.

@@ -1,18 +1,16 @@
 #include <string.h>
 
-#include "caffe/util/dot_blocks.hpp"
-#include "caffe/util/target_clones.hpp"
 #include "caffe/util/tiny_blocks.hpp"
 
 #define INLINE inline __attribute__((always_inline))
 
 namespace caffe {
 
-bool IsTiny(const BatchedGemm& g) {
+bool IsTiny(const BatchedGemm& g, int vector_bytes) {
   const int s = g.m;
   // 8 x 8 wants the many registers of AVX-512.
   const bool is_size = s == 1 || s == 2 || s == 4 ||
-      (s == 8 && WidestVector() == 64);
+      (s == 8 && vector_bytes == 64);
   if (!g.strided() || !is_size || g.c.ld < 0) { return false; }
   if (g.trans_b == CblasNoTrans) {
     return g.k == s && g.b.stride == s && g.c.stride == s;
@@ -21,29 +19,35 @@ bool IsTiny(const BatchedGemm& g) {
       g.b.stride == s;
 }
 
-// A vector register of AVX-512; the compiler makes two or four of it elsewhere.
-template <typename Dtype> struct Vector;
-template <> struct Vector<float> {
-  typedef float Values __attribute__((vector_size(64)));
-  typedef int Places __attribute__((vector_size(64)));
-  enum { SIZE = 16 };
+#if defined(__GNUC__) && !defined(__clang__)
+// No vector is handed to a function that is not inlined.
+#pragma GCC diagnostic ignored "-Wpsabi"
+#endif
+
+// So many bytes: as many as the processor's registers have, for the compiler
+// makes slow code of wider ones, but no fewer than four doubles.
+template <typename Dtype, int BYTES> struct Vector;
+template <int BYTES> struct Vector<float, BYTES> {
+  typedef float Values __attribute__((vector_size(BYTES)));
+  typedef int Places __attribute__((vector_size(BYTES)));
+  enum { SIZE = BYTES / 4 };
 };
-template <> struct Vector<double> {
-  typedef double Values __attribute__((vector_size(64)));
-  typedef int64_t Places __attribute__((vector_size(64)));
-  enum { SIZE = 8 };
+template <int BYTES> struct Vector<double, BYTES> {
+  enum { WIDE = BYTES < 32 ? 32 : BYTES, SIZE = WIDE / 8 };
+  typedef double Values __attribute__((vector_size(WIDE)));
+  typedef int64_t Places __attribute__((vector_size(WIDE)));
 };
 
 // y[row, i S + r] = start + sum over c of
 //     coefficients[c, i S + r] x[row, i S + c]
 // where start is bias, or y itself times beta.
-template <typename Dtype, int S>
+template <typename Dtype, int BYTES, int S>
 static INLINE void Multiply(int rows, int width, const Dtype* coefficients,
     const Dtype* x, int ld_x, const Dtype* bias,
     Dtype beta, Dtype* y, int ld_y) {
-  typedef typename Vector<Dtype>::Values Values;
-  enum { L = Vector<Dtype>::SIZE };
-  typename Vector<Dtype>::Places place[S];
+  typedef typename Vector<Dtype, BYTES>::Values Values;
+  enum { L = Vector<Dtype, BYTES>::SIZE };
+  typename Vector<Dtype, BYTES>::Places place[S];
   for (int c = 0; c < S; ++c) {
     for (int lane = 0; lane < L; ++lane) { place[c][lane] = lane / S * S + c; }
   }
@@ -83,12 +87,12 @@ static INLINE void Multiply(int rows, int width, const Dtype* coefficients,
 }
 
 // sums[q, i S + r] = sum over rows of a[row, i S + r] b[row, i S + q]
-template <typename Dtype, int S>
+template <typename Dtype, int BYTES, int S>
 static INLINE void Accumulate(int rows, int width, const Dtype* a, int ld_a,
     const Dtype* b, int ld_b, Dtype* sums) {
-  typedef typename Vector<Dtype>::Values Values;
-  enum { L = Vector<Dtype>::SIZE, U = 4 / S > 1 ? 4 / S : 1 };
-  typename Vector<Dtype>::Places place[S];
+  typedef typename Vector<Dtype, BYTES>::Values Values;
+  enum { L = Vector<Dtype, BYTES>::SIZE, U = 4 / S > 1 ? 4 / S : 1 };
+  typename Vector<Dtype, BYTES>::Places place[S];
   for (int q = 0; q < S; ++q) {
     for (int lane = 0; lane < L; ++lane) { place[q][lane] = lane / S * S + q; }
   }
@@ -130,7 +134,7 @@ static INLINE void Accumulate(int rows, int width, const Dtype* a, int ld_a,
 // in the first cache.
 static const int kRows = 8;
 
-template <typename Dtype, int S>
+template <typename Dtype, int BYTES, int S>
 static INLINE void TinyProducts(const BatchedGemm& g, const Dtype* A,
     const Dtype* B, Dtype beta, Dtype* C, const Dtype* bias, Dtype* scratch) {
   const int width = g.batch * S;
@@ -146,12 +150,12 @@ static INLINE void TinyProducts(const BatchedGemm& g, const Dtype* A,
     }
     for (int row = 0; row < g.n; row += kRows) {
       const int rows = g.n - row < kRows ? g.n - row : kRows;
-      Multiply<Dtype, S>(rows, width, scratch,
+      Multiply<Dtype, BYTES, S>(rows, width, scratch,
           B + static_cast<int64_t>(row) * g.b.ld, g.b.ld, bias, beta,
           C + static_cast<int64_t>(row) * g.c.ld, g.c.ld);
     }
   } else {
-    Accumulate<Dtype, S>(g.k, width, A, g.a.ld, B, g.b.ld, scratch);
+    Accumulate<Dtype, BYTES, S>(g.k, width, A, g.a.ld, B, g.b.ld, scratch);
     for (int i = 0; i < g.batch; ++i) {
       Dtype* c = C + i * g.c.stride;
       for (int q = 0; q < S; ++q) {
@@ -164,44 +168,64 @@ static INLINE void TinyProducts(const BatchedGemm& g, const Dtype* A,
   }
 }
 
-template <typename Dtype>
+template <typename Dtype, int BYTES>
 static INLINE void AnySize(const BatchedGemm& g, const Dtype* A,
     const Dtype* B, Dtype beta, Dtype* C, const Dtype* bias, Dtype* scratch) {
   switch (g.m) {
-  case 1: TinyProducts<Dtype, 1>(g, A, B, beta, C, bias, scratch); break;
-  case 2: TinyProducts<Dtype, 2>(g, A, B, beta, C, bias, scratch); break;
-  case 4: TinyProducts<Dtype, 4>(g, A, B, beta, C, bias, scratch); break;
-  case 8: TinyProducts<Dtype, 8>(g, A, B, beta, C, bias, scratch); break;
+  case 1: TinyProducts<Dtype, BYTES, 1>(g, A, B, beta, C, bias, scratch); break;
+  case 2: TinyProducts<Dtype, BYTES, 2>(g, A, B, beta, C, bias, scratch); break;
+  case 4: TinyProducts<Dtype, BYTES, 4>(g, A, B, beta, C, bias, scratch); break;
+  case 8:
+    if constexpr (BYTES == 64) {
+      TinyProducts<Dtype, BYTES, 8>(g, A, B, beta, C, bias, scratch);
+    }
+    break;
   }
 }
 
-CAFFE_TARGET_CLONES
-static void Execute(const BatchedGemm& g, const float* A, const float* B,
-    float beta, float* C, const float* bias, float* scratch) {
-  AnySize<float>(g, A, B, beta, C, bias, scratch);
-}
+#define INSTANTIATE(name, BYTES, target) \
+  target static void name(const BatchedGemm& g, const float* A, \
+      const float* B, float beta, float* C, const float* bias, \
+      float* scratch) { \
+    AnySize<float, BYTES>(g, A, B, beta, C, bias, scratch); \
+  } \
+  target static void name(const BatchedGemm& g, const double* A, \
+      const double* B, double beta, double* C, const double* bias, \
+      double* scratch) { \
+    AnySize<double, BYTES>(g, A, B, beta, C, bias, scratch); \
+  }
 
-CAFFE_TARGET_CLONES
-static void Execute(const BatchedGemm& g, const double* A, const double* B,
-    double beta, double* C, const double* bias, double* scratch) {
-  AnySize<double>(g, A, B, beta, C, bias, scratch);
-}
+INSTANTIATE(Execute16, 16, )
+#ifdef __x86_64__
+INSTANTIATE(Execute32, 32, __attribute__((target("avx2,fma"))))
+INSTANTIATE(Execute64, 64, __attribute__((target("avx512f,fma"))))
+#endif
 
 template <typename Dtype>
 void TinyBlocks(const BatchedGemm& g, const Dtype* A, const Dtype* B,
-    Dtype beta, Dtype* C, const Dtype* bias, AlignedVector<Dtype>* scratch) {
-  CHECK(IsTiny(g));
+    Dtype beta, Dtype* C, const Dtype* bias, AlignedVector<Dtype>* scratch,
+    int vector_bytes) {
+  CHECK(IsTiny(g, vector_bytes));
+  CHECK_LE(vector_bytes, WidestVector());
   scratch->resize(static_cast<size_t>(g.batch) * g.m * g.m);
-  Execute(g, A, B, beta, C, bias, &(*scratch)[0]);
+  Dtype* coefficients = &(*scratch)[0];
+  switch (vector_bytes) {
+#ifdef __x86_64__
+  case 64: Execute64(g, A, B, beta, C, bias, coefficients); break;
+  case 32: Execute32(g, A, B, beta, C, bias, coefficients); break;
+#endif
+  default: Execute16(g, A, B, beta, C, bias, coefficients); break;
+  }
 }
 
 template void TinyBlocks<float>(const BatchedGemm& g, const float* A,
     const float* B, float beta, float* C, const float* bias,
-    AlignedVector<float>* scratch);
+    AlignedVector<float>* scratch, int vector_bytes);
 template void TinyBlocks<double>(const BatchedGemm& g, const double* A,
     const double* B, double beta, double* C, const double* bias,
-    AlignedVector<double>* scratch);
+    AlignedVector<double>* scratch, int vector_bytes);
 
 }  // namespace caffe
 
+#undef INSTANTIATE
 #undef INLINE
