@@ -153,17 +153,19 @@ def test_a_finished_run_is_not_touched(problem: Path, never_stopped: Path) -> No
 def test_kills_at_random_moments_change_no_bit(
     problem: Path, never_stopped: Path, tmp_path: Path
 ) -> None:
-    """Kills while it starts, and while it trains, however fast the machine is."""
+    """Kills while it starts, and while it trains, soon after a snapshot: far from the end."""
     generator = random.Random(7)
-    reached = 0
+    state = tmp_path / RUN / "state"
     for kill in range(6):
-        process = tiny.start(tiny.command(problem, tmp_path))
+        before = set(state.glob("snapshot_iter_*.json"))
+        process = tiny.start(tiny.command(problem, tmp_path, "--snapshot-seconds", "0.05"))
         if kill % 2:
-            tiny.wait_until(lambda past=reached: tiny.iteration(tmp_path / RUN) > past)
-        time.sleep(generator.uniform(0.0, 1.0))
+            tiny.wait_until(lambda old=before: set(state.glob("snapshot_iter_*.json")) - old)
+            time.sleep(generator.uniform(0.0, 0.15))
+        else:
+            time.sleep(generator.uniform(0.0, 1.0))
         assert "Traceback" not in tiny.kill_group(process)
         assert not (tmp_path / RUN / "finished.json").exists()
-        reached = tiny.iteration(tmp_path / RUN)
     done = tiny.train(problem, tmp_path)
     assert done.returncode == 0, done.stderr
     assert "goes on from iteration" in done.stdout
