@@ -4,11 +4,9 @@
 #include "caffe/common.hpp"
 #include "caffe/util/aligned_vector.hpp"
 #include "caffe/util/batched_gemm.hpp"
+#include "caffe/util/vectors.hpp"
 
 namespace caffe {
-
-/// @brief Bytes of the vector registers of the processor at hand, 16 to 64.
-int WidestVector();
 
 /**
  * @brief C = A B + beta C for A of few rows, B not transposed and k of at least

@@ -4,7 +4,7 @@
 #include "caffe/common.hpp"
 #include "caffe/util/aligned_vector.hpp"
 #include "caffe/util/batched_gemm.hpp"
-#include "caffe/util/dot_blocks.hpp"
+#include "caffe/util/vectors.hpp"
 
 namespace caffe {
 

@@ -5,7 +5,6 @@
 
 #include "caffe/util/dot_blocks.hpp"
 
-#define INLINE inline __attribute__((always_inline))
 // In a register: as an operand in memory it would be read with every use.
 #ifdef __x86_64__
 #define KEEP(vector) asm("" : "+v"(vector))
@@ -20,25 +19,21 @@ namespace caffe {
 #pragma GCC diagnostic ignored "-Wpsabi"
 #endif
 
-template <int SIZE> struct Integer;
-template <> struct Integer<4> { typedef int32_t Type; };
-template <> struct Integer<8> { typedef int64_t Type; };
-
 // A vector register of so many bytes. As many sums are computed at a time as it
 // has lanes: then they, too, make one vector.
-template <typename Dtype, int BYTES> struct Register {
-  typedef Dtype Values __attribute__((vector_size(BYTES)));
-  typedef typename Integer<sizeof(Dtype)>::Type Place;
-  typedef Place Places __attribute__((vector_size(BYTES)));
-  enum { LANES = BYTES / sizeof(Dtype) };
+template <typename Dtype, int BYTES> struct Register : Vector<Dtype, BYTES> {
+  typedef typename Vector<Dtype, BYTES>::Values Values;
+  typedef typename Vector<Dtype, BYTES>::Place Place;
+  typedef typename Vector<Dtype, BYTES>::Places Places;
+  enum { LANES = Vector<Dtype, BYTES>::LANES };
 
-  static INLINE Values Load(const Dtype* from) {
+  static CAFFE_INLINE Values Load(const Dtype* from) {
     Values values;
     memcpy(&values, from, sizeof(values));
     return values;
   }
 
-  static INLINE Values Load(const Dtype* from, const Places& mask) {
+  static CAFFE_INLINE Values Load(const Dtype* from, const Places& mask) {
     Places bits;
     memcpy(&bits, from, sizeof(bits));
     bits &= mask;
@@ -47,13 +42,13 @@ template <typename Dtype, int BYTES> struct Register {
     return values;
   }
 
-  static INLINE void Store(const Values& values, Dtype* to) {
+  static CAFFE_INLINE void Store(const Values& values, Dtype* to) {
     memcpy(to, &values, sizeof(values));
   }
 
   // -1 in the last lanes, 0 in the others.
   template <int... l>
-  static INLINE Places Last(int count, std::integer_sequence<int, l...>) {
+  static CAFFE_INLINE Places Last(int count, std::integer_sequence<int, l...>) {
     const Places lane = {l...};
     return lane >= static_cast<Place>(LANES - count);
   }
@@ -61,7 +56,7 @@ template <typename Dtype, int BYTES> struct Register {
   // Lane l: the sum of a's lanes l and l + STEP if l / STEP is even, else of
   // b's l and l - STEP.
   template <int STEP, int... l>
-  static INLINE Values Fold(const Values& a, const Values& b,
+  static CAFFE_INLINE Values Fold(const Values& a, const Values& b,
       std::integer_sequence<int, l...>) {
     const Places own = {(l & STEP ? LANES + l : l)...};
     const Places other = {(l & STEP ? LANES + l - STEP : l + STEP)...};
@@ -70,7 +65,7 @@ template <typename Dtype, int BYTES> struct Register {
 
   // Lane l becomes the sum of sums[l]'s lanes.
   template <int STEP>
-  static INLINE Values Total(const Values* sums) {
+  static CAFFE_INLINE Values Total(const Values* sums) {
     if constexpr (STEP == LANES) {
       return sums[0];
     } else {
@@ -101,7 +96,8 @@ struct Part {
 
 // R rows by S outputs, at once; rows before `fresh` are there already.
 template <typename Dtype, int BYTES, int R, int S>
-static INLINE void Tile(const Part<Dtype>& p, int row, int fresh, int output) {
+static CAFFE_INLINE void Tile(const Part<Dtype>& p, int row, int fresh,
+    int output) {
   typedef Register<Dtype, BYTES> V;
   typedef typename V::Values Values;
   enum { L = V::LANES };
@@ -156,7 +152,7 @@ static INLINE void Tile(const Part<Dtype>& p, int row, int fresh, int output) {
 // S outputs of all rows, R rows at a time, or fewer if there are fewer. The
 // last rows make a whole tile with some before them.
 template <typename Dtype, int BYTES, int R, int S>
-static INLINE void Rows(const Part<Dtype>& p, int output) {
+static CAFFE_INLINE void Rows(const Part<Dtype>& p, int output) {
   if constexpr (R > 1) {
     if (p.rows < R) {
       Rows<Dtype, BYTES, R / 2, S>(p, output);
@@ -170,7 +166,7 @@ static INLINE void Rows(const Part<Dtype>& p, int output) {
 
 // S outputs at a time, from *output on as long as there are so many.
 template <typename Dtype, int BYTES, int S>
-static INLINE void Columns(const Part<Dtype>& p, int* output) {
+static CAFFE_INLINE void Columns(const Part<Dtype>& p, int* output) {
   enum { L = Register<Dtype, BYTES>::LANES };
   if constexpr (S <= L) {
     for (; *output + S <= p.outputs; *output += S) {
@@ -183,58 +179,33 @@ static INLINE void Columns(const Part<Dtype>& p, int* output) {
 // distance.
 static const int kBatchRows = 32;
 
-template <typename Dtype, int BYTES>
-static INLINE void Products(const BatchedGemm& g, const Dtype* A,
-    const Dtype* B, Dtype beta, Dtype* C, const Dtype* bias) {
-  Part<Dtype> p;
-  p.k = g.k;
-  p.outputs = g.m;
-  p.ld_x = g.b.ld;
-  p.ld_w = g.k;
-  p.ld_y = g.c.ld;
-  p.ld_start = bias ? 0 : g.c.ld;
-  for (int row = 0; row < g.n; row += p.rows) {
-    const int left = g.n - row;
-    p.rows = left < 2 * kBatchRows ? left : kBatchRows;
-    for (int i = 0; i < g.batch; ++i) {
-      p.x = B + g.b.offset(i) + row * p.ld_x;
-      p.w = A + static_cast<int64_t>(i) * g.m * g.k;
-      p.y = C + g.c.offset(i) + row * p.ld_y;
-      p.start = bias ? bias + i * g.m : beta != 0 ? p.y : NULL;
-      int output = 0;
-      Columns<Dtype, BYTES, 4>(p, &output);
-      Columns<Dtype, BYTES, 2>(p, &output);
-      Columns<Dtype, BYTES, 1>(p, &output);
+struct DotProducts {
+  template <int BYTES, typename Dtype>
+  static CAFFE_INLINE void Run(const BatchedGemm& g, const Dtype* A,
+      const Dtype* B, Dtype beta, Dtype* C, const Dtype* bias) {
+    Part<Dtype> p;
+    p.k = g.k;
+    p.outputs = g.m;
+    p.ld_x = g.b.ld;
+    p.ld_w = g.k;
+    p.ld_y = g.c.ld;
+    p.ld_start = bias ? 0 : g.c.ld;
+    for (int row = 0; row < g.n; row += p.rows) {
+      const int left = g.n - row;
+      p.rows = left < 2 * kBatchRows ? left : kBatchRows;
+      for (int i = 0; i < g.batch; ++i) {
+        p.x = B + g.b.offset(i) + row * p.ld_x;
+        p.w = A + static_cast<int64_t>(i) * g.m * g.k;
+        p.y = C + g.c.offset(i) + row * p.ld_y;
+        p.start = bias ? bias + i * g.m : beta != 0 ? p.y : NULL;
+        int output = 0;
+        Columns<Dtype, BYTES, 4>(p, &output);
+        Columns<Dtype, BYTES, 2>(p, &output);
+        Columns<Dtype, BYTES, 1>(p, &output);
+      }
     }
   }
-}
-
-#define INSTANTIATE(name, BYTES, target) \
-  target static void name(const BatchedGemm& g, const float* A, \
-      const float* B, float beta, float* C, const float* bias) { \
-    Products<float, BYTES>(g, A, B, beta, C, bias); \
-  } \
-  target static void name(const BatchedGemm& g, const double* A, \
-      const double* B, double beta, double* C, const double* bias) { \
-    Products<double, BYTES>(g, A, B, beta, C, bias); \
-  }
-
-INSTANTIATE(Products16, 16, )
-#ifdef __x86_64__
-INSTANTIATE(Products32, 32, __attribute__((target("avx2,fma"))))
-INSTANTIATE(Products64, 64, __attribute__((target("avx512f,fma"))))
-#endif
-
-int WidestVector() {
-#ifdef __x86_64__
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f")) { return 64; }
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    return 32;
-  }
-#endif
-  return 16;
-}
+};
 
 // The matrices A one after the other, rows contiguous.
 template <typename Dtype>
@@ -265,15 +236,8 @@ void DotBlocks(const BatchedGemm& g, const Dtype* A, const Dtype* B,
     int vector_bytes) {
   CHECK_EQ(g.trans_b, CblasNoTrans);
   CHECK_GE(g.k * sizeof(Dtype), vector_bytes);
-  CHECK_LE(vector_bytes, WidestVector());
   const Dtype* rows = ByRows(g, A, scratch);
-  switch (vector_bytes) {
-#ifdef __x86_64__
-  case 64: Products64(g, rows, B, beta, C, bias); break;
-  case 32: Products32(g, rows, B, beta, C, bias); break;
-#endif
-  default: Products16(g, rows, B, beta, C, bias); break;
-  }
+  WithVectors<DotProducts>(vector_bytes, g, rows, B, beta, C, bias);
 }
 
 template void DotBlocks<float>(const BatchedGemm& g, const float* A,
@@ -285,6 +249,4 @@ template void DotBlocks<double>(const BatchedGemm& g, const double* A,
 
 }  // namespace caffe
 
-#undef INSTANTIATE
 #undef KEEP
-#undef INLINE

@@ -2,8 +2,6 @@
 
 #include "caffe/util/tiny_blocks.hpp"
 
-#define INLINE inline __attribute__((always_inline))
-
 namespace caffe {
 
 bool IsTiny(const BatchedGemm& g, int vector_bytes) {
@@ -19,35 +17,22 @@ bool IsTiny(const BatchedGemm& g, int vector_bytes) {
       g.b.stride == s;
 }
 
-#if defined(__GNUC__) && !defined(__clang__)
-// No vector is handed to a function that is not inlined.
-#pragma GCC diagnostic ignored "-Wpsabi"
-#endif
-
-// So many bytes: as many as the processor's registers have, for the compiler
-// makes slow code of wider ones, but no fewer than four doubles.
-template <typename Dtype, int BYTES> struct Vector;
-template <int BYTES> struct Vector<float, BYTES> {
-  typedef float Values __attribute__((vector_size(BYTES)));
-  typedef int Places __attribute__((vector_size(BYTES)));
-  enum { SIZE = BYTES / 4 };
-};
-template <int BYTES> struct Vector<double, BYTES> {
-  enum { WIDE = BYTES < 32 ? 32 : BYTES, SIZE = WIDE / 8 };
-  typedef double Values __attribute__((vector_size(WIDE)));
-  typedef int64_t Places __attribute__((vector_size(WIDE)));
-};
+// As wide as the processor's registers, for the compiler makes slow code of
+// wider ones, but with room for four numbers.
+template <typename Dtype, int BYTES>
+using Lanes = Vector<Dtype, (BYTES < 4 * sizeof(Dtype) ? 4 * sizeof(Dtype) :
+    BYTES)>;
 
 // y[row, i S + r] = start + sum over c of
 //     coefficients[c, i S + r] x[row, i S + c]
 // where start is bias, or y itself times beta.
 template <typename Dtype, int BYTES, int S>
-static INLINE void Multiply(int rows, int width, const Dtype* coefficients,
-    const Dtype* x, int ld_x, const Dtype* bias,
+static CAFFE_INLINE void Multiply(int rows, int width,
+    const Dtype* coefficients, const Dtype* x, int ld_x, const Dtype* bias,
     Dtype beta, Dtype* y, int ld_y) {
-  typedef typename Vector<Dtype, BYTES>::Values Values;
-  enum { L = Vector<Dtype, BYTES>::SIZE };
-  typename Vector<Dtype, BYTES>::Places place[S];
+  typedef typename Lanes<Dtype, BYTES>::Values Values;
+  enum { L = Lanes<Dtype, BYTES>::LANES };
+  typename Lanes<Dtype, BYTES>::Places place[S];
   for (int c = 0; c < S; ++c) {
     for (int lane = 0; lane < L; ++lane) { place[c][lane] = lane / S * S + c; }
   }
@@ -88,11 +73,11 @@ static INLINE void Multiply(int rows, int width, const Dtype* coefficients,
 
 // sums[q, i S + r] = sum over rows of a[row, i S + r] b[row, i S + q]
 template <typename Dtype, int BYTES, int S>
-static INLINE void Accumulate(int rows, int width, const Dtype* a, int ld_a,
-    const Dtype* b, int ld_b, Dtype* sums) {
-  typedef typename Vector<Dtype, BYTES>::Values Values;
-  enum { L = Vector<Dtype, BYTES>::SIZE, U = 4 / S > 1 ? 4 / S : 1 };
-  typename Vector<Dtype, BYTES>::Places place[S];
+static CAFFE_INLINE void Accumulate(int rows, int width, const Dtype* a,
+    int ld_a, const Dtype* b, int ld_b, Dtype* sums) {
+  typedef typename Lanes<Dtype, BYTES>::Values Values;
+  enum { L = Lanes<Dtype, BYTES>::LANES, U = 4 / S > 1 ? 4 / S : 1 };
+  typename Lanes<Dtype, BYTES>::Places place[S];
   for (int q = 0; q < S; ++q) {
     for (int lane = 0; lane < L; ++lane) { place[q][lane] = lane / S * S + q; }
   }
@@ -135,7 +120,7 @@ static INLINE void Accumulate(int rows, int width, const Dtype* a, int ld_a,
 static const int kRows = 8;
 
 template <typename Dtype, int BYTES, int S>
-static INLINE void TinyProducts(const BatchedGemm& g, const Dtype* A,
+static CAFFE_INLINE void TinyProducts(const BatchedGemm& g, const Dtype* A,
     const Dtype* B, Dtype beta, Dtype* C, const Dtype* bias, Dtype* scratch) {
   const int width = g.batch * S;
   if (g.trans_b == CblasNoTrans) {
@@ -168,54 +153,35 @@ static INLINE void TinyProducts(const BatchedGemm& g, const Dtype* A,
   }
 }
 
-template <typename Dtype, int BYTES>
-static INLINE void AnySize(const BatchedGemm& g, const Dtype* A,
-    const Dtype* B, Dtype beta, Dtype* C, const Dtype* bias, Dtype* scratch) {
-  switch (g.m) {
-  case 1: TinyProducts<Dtype, BYTES, 1>(g, A, B, beta, C, bias, scratch); break;
-  case 2: TinyProducts<Dtype, BYTES, 2>(g, A, B, beta, C, bias, scratch); break;
-  case 4: TinyProducts<Dtype, BYTES, 4>(g, A, B, beta, C, bias, scratch); break;
-  case 8:
-    if constexpr (BYTES == 64) {
-      TinyProducts<Dtype, BYTES, 8>(g, A, B, beta, C, bias, scratch);
+struct TinyOfAnySize {
+  template <int BYTES, typename Dtype>
+  static CAFFE_INLINE void Run(const BatchedGemm& g, const Dtype* A,
+      const Dtype* B, Dtype beta, Dtype* C, const Dtype* bias,
+      Dtype* scratch) {
+    switch (g.m) {
+    case 1: TinyProducts<Dtype, BYTES, 1>(g, A, B, beta, C, bias, scratch);
+      break;
+    case 2: TinyProducts<Dtype, BYTES, 2>(g, A, B, beta, C, bias, scratch);
+      break;
+    case 4: TinyProducts<Dtype, BYTES, 4>(g, A, B, beta, C, bias, scratch);
+      break;
+    case 8:
+      if constexpr (BYTES == 64) {
+        TinyProducts<Dtype, BYTES, 8>(g, A, B, beta, C, bias, scratch);
+      }
+      break;
     }
-    break;
   }
-}
-
-#define INSTANTIATE(name, BYTES, target) \
-  target static void name(const BatchedGemm& g, const float* A, \
-      const float* B, float beta, float* C, const float* bias, \
-      float* scratch) { \
-    AnySize<float, BYTES>(g, A, B, beta, C, bias, scratch); \
-  } \
-  target static void name(const BatchedGemm& g, const double* A, \
-      const double* B, double beta, double* C, const double* bias, \
-      double* scratch) { \
-    AnySize<double, BYTES>(g, A, B, beta, C, bias, scratch); \
-  }
-
-INSTANTIATE(Execute16, 16, )
-#ifdef __x86_64__
-INSTANTIATE(Execute32, 32, __attribute__((target("avx2,fma"))))
-INSTANTIATE(Execute64, 64, __attribute__((target("avx512f,fma"))))
-#endif
+};
 
 template <typename Dtype>
 void TinyBlocks(const BatchedGemm& g, const Dtype* A, const Dtype* B,
     Dtype beta, Dtype* C, const Dtype* bias, AlignedVector<Dtype>* scratch,
     int vector_bytes) {
   CHECK(IsTiny(g, vector_bytes));
-  CHECK_LE(vector_bytes, WidestVector());
   scratch->resize(static_cast<size_t>(g.batch) * g.m * g.m);
-  Dtype* coefficients = &(*scratch)[0];
-  switch (vector_bytes) {
-#ifdef __x86_64__
-  case 64: Execute64(g, A, B, beta, C, bias, coefficients); break;
-  case 32: Execute32(g, A, B, beta, C, bias, coefficients); break;
-#endif
-  default: Execute16(g, A, B, beta, C, bias, coefficients); break;
-  }
+  WithVectors<TinyOfAnySize>(vector_bytes, g, A, B, beta, C, bias,
+      &(*scratch)[0]);
 }
 
 template void TinyBlocks<float>(const BatchedGemm& g, const float* A,
@@ -226,6 +192,3 @@ template void TinyBlocks<double>(const BatchedGemm& g, const double* A,
     AlignedVector<double>* scratch, int vector_bytes);
 
 }  // namespace caffe
-
-#undef INSTANTIATE
-#undef INLINE
