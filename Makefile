@@ -33,11 +33,10 @@ export CCACHE_NOHASHDIR := 1
 
 python  := build/venv/bin/python
 flavour := $(if $(filter-out 0,$(CUDA_HOST)),cuda_host,$(if $(filter-out 0,$(CUDA)),cuda,cpu))
-# What the C++ tests of `make test` are compiled from: ours, and Caffe's own of what we touch.
-export CAFFE_TESTS := block_inner_product_layer,exact_resume,pruner,onednn_layers,inner_product_layer,convolution_layer,pooling_layer,neuron_layer,data_layer,hdf5data_layer,hdf5_output_layer,gradient_based_solver,solver,solver_factory,net,io,protobuf,im2col_kernel,platform
-# On the double without stock layers of which our patches leave the GPU's code alone.
-comma := ,
-host_tests := $(subst convolution_layer$(comma)pooling_layer$(comma)neuron_layer$(comma),,$(CAFFE_TESTS))
+# What the C++ tests of `make test` are compiled from: ours, and Caffe's own of what we touch; on the
+# double without stock layers of which our patches leave the GPU's code alone.
+host_tests := block_inner_product_layer,exact_resume,pruner,onednn_layers,inner_product_layer,data_layer,hdf5data_layer,hdf5_output_layer,gradient_based_solver,solver,solver_factory,net,io,protobuf,im2col_kernel,platform
+export CAFFE_TESTS := $(host_tests),convolution_layer,pooling_layer,neuron_layer
 mirror  := $(if $(MIRROR),--mirror "$$MIRROR")
 run_all := $(python) -m scripts.workflow
 settings := --seeds "$$SEEDS" --jobs "$$JOBS" --device "$$DEVICE"

@@ -39,6 +39,10 @@ class OneDNNPoolingLayer : public PoolingLayer<Dtype> {
  private:
   // Makes the buffers anew if the shape has changed; false: not for our loops.
   bool Prepare(const vector<Blob<Dtype>*>& top);
+  bool is_max() const {
+    return this->layer_param_.pooling_param().pool() ==
+        PoolingParameter_PoolMethod_MAX;
+  }
 
   shared_ptr<OneDNNPlane> plane_;
   vector<float> padded_;  // one plane of the bottom with its margins

@@ -220,13 +220,12 @@ bool OneDNNPoolingLayer<Dtype>::Prepare(const vector<Blob<Dtype>*>& top) {
       this->pad_w_});
   plane_->SetAt();
   const OneDNNPlane& plane = *plane_;
-  const bool is_max = pool == PoolingParameter_PoolMethod_MAX;
   // Entries of the margin are in no sum and no maximum.
   padded_.assign(plane.padded_rows() * plane.stride_w * plane.part(),
-      is_max ? -FLT_MAX : 0);
+      is_max() ? -FLT_MAX : 0);
   sizes_.clear();
   shares_.clear();
-  if (!is_max) {
+  if (!is_max()) {
     for (int ph = 0; ph < plane.pooled_height; ++ph) {
       for (int pw = 0; pw < plane.pooled_width; ++pw) {
         sizes_.push_back(plane.size(ph, pw));
@@ -257,14 +256,12 @@ void OneDNNPoolingLayer<Dtype>::Forward_cpu(const vector<Blob<Dtype>*>& bottom,
   }
   const float* image = AsFloat(bottom[0]->cpu_data());
   float* pooled = AsFloat(top[0]->mutable_cpu_data());
-  const bool is_max = this->layer_param_.pooling_param().pool() ==
-      PoolingParameter_PoolMethod_MAX;
-  int* mask = is_max ? this->max_idx_.mutable_cpu_data() : NULL;
+  int* mask = is_max() ? this->max_idx_.mutable_cpu_data() : NULL;
   const int planes = bottom[0]->num() * this->channels_;
   const int pooled_size = this->pooled_height_ * this->pooled_width_;
   for (int i = 0; i < planes; ++i) {
     Pad(*plane_, image + i * this->height_ * this->width_, padded_.data());
-    if (is_max) {
+    if (is_max()) {
       MaxPlane(*plane_, padded_.data(), pooled + i * pooled_size,
           mask + i * pooled_size);
     } else {
@@ -284,14 +281,12 @@ void OneDNNPoolingLayer<Dtype>::Backward_cpu(const vector<Blob<Dtype>*>& top,
   if (!propagate_down[0]) { return; }
   const float* pooled = AsFloat(top[0]->cpu_diff());
   float* image = AsFloat(bottom[0]->mutable_cpu_diff());
-  const bool is_max = this->layer_param_.pooling_param().pool() ==
-      PoolingParameter_PoolMethod_MAX;
-  const int* mask = is_max ? this->max_idx_.cpu_data() : NULL;
+  const int* mask = is_max() ? this->max_idx_.cpu_data() : NULL;
   const int planes = bottom[0]->num() * this->channels_;
   const int size = this->height_ * this->width_;
   const int pooled_size = this->pooled_height_ * this->pooled_width_;
   for (int i = 0; i < planes; ++i, image += size, pooled += pooled_size) {
-    if (is_max) {
+    if (is_max()) {
       MaxPlaneBackward(pooled, mask + i * pooled_size, pooled_size, size,
           image);
     } else {
