@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from analysis.figures import figure01, figure02, figure03
 from analysis.page import Section
 from analysis.results import load
 from analysis.sections import speed as section
+from scripts.bench import __main__ as command
 from scripts.bench import check, measure
 from scripts.bench.__main__ import LARGEST_ERROR, Bench, cpu_workers
 from scripts.bench.cases import LAYERS, Case, chosen, powers
@@ -160,6 +162,46 @@ def test_every_method_is_right_and_timed(bench: Bench, product: str) -> None:
         assert float(row["error"]) < LARGEST_ERROR
         assert 0 < float(row["median_s"]) < 1
         assert row["threads"] == 1
+
+
+def test_a_stopped_benchmark_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What was timed is not timed again, and the files of the benchmark before stay until then."""
+    subprocess.run(["scripts/build/build_bench.sh", "cpu"], cwd=ROOT, check=True)
+    cases = [Case("lenet", 5, 16, 16, b, "forward") for b in (1, 2, 4)]
+    monkeypatch.setattr(command, "chosen", lambda full: cases)
+    asked: list[int] = []
+    time_case, stops = Bench.case, {2}
+
+    def case_or_stop(self: Bench, case: Case) -> list[dict]:
+        asked.append(case.b)
+        if case.b in stops:
+            raise KeyboardInterrupt
+        return time_case(self, case)
+
+    monkeypatch.setattr(Bench, "case", case_or_stop)
+    timed, unfinished = tmp_path / "times.csv", tmp_path / "unfinished.json"
+    timed.write_text("of the benchmark before")
+
+    def start(*options: str) -> None:
+        words = ["bench", "--only", "lenet", "--out", str(tmp_path), *options]
+        monkeypatch.setattr(sys, "argv", words)
+        command.main()
+
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    assert timed.read_text() == "of the benchmark before"
+    with pytest.raises(KeyboardInterrupt):
+        start("--full")  # another benchmark
+    assert asked == [1, 2, 1, 2]
+    stops.clear()
+    start("--full")
+    assert asked == [1, 2, 1, 2, 2, 4]
+    rows = list(csv.DictReader(timed.open()))
+    assert [row["b"] for row in rows if row["method"] == "layer"] == ["1", "2", "4"]
+    assert (tmp_path / "machine.csv").is_file()
+    assert not unfinished.exists()
+    start("--full")  # a finished one is not gone on with
+    assert asked[-3:] == [1, 2, 4]
 
 
 def test_threads_are_a_number_of_processors() -> None:

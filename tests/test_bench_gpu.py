@@ -65,7 +65,7 @@ def test_its_files_are_read_as_a_gpus(tmp_path: Path) -> None:
     rows = {
         "times": made.case(Case("square", 100, 16, 16, 4, "all")),
         "updates": list(made.updates()),
-        "nets": list(made.nets(tmp_path)),
+        "nets": list(made.nets()),
         "machine": made.machine(),
     }
     made.close()

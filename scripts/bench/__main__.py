@@ -6,7 +6,7 @@ Five files: times.csv (every method and case), machine.csv (what one core, and a
 updates.csv (T(Prune) of Eq. 2 and the plain update), nets.csv (iterations of whole nets) and
 engines.csv (training with stock Caffe's convolution, with oneDNN's, and PyTorch). What is measured
 with one thread is its processor time, which other programs lengthen little, and with more the time
-of day, and on a GPU events; `load` is what ran beside.
+of day, and on a GPU events; `load` is what ran beside. After a stop the same command goes on.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 from scripts import provenance
 from scripts.bench import check, conv_step, measure, nets, workers
 from scripts.bench.cases import LAYERS, NETS, Case, chosen, chosen_for_gpu
+from scripts.bench.progress import Progress
 from scripts.bench.table import show
 from scripts.errors import ArgumentParser, UserError, run_main
 from scripts.files import write_text
@@ -36,9 +37,8 @@ PARTS = ("engines", "nets", "updates", "square", *LAYERS)
 # Seconds of a case with --full after which few samples of each method are enough.
 LONG_BUDGET = 20
 ENGINE_ROUNDS = 9
-# How often what has been timed is written, so that a stop loses little.
-WRITE_SECONDS = 20.0
 PRUNED = (256, 512, 1024, 2048, 4096, 8192)
+CASE_COLUMNS = ("group", "layer", "M", "N", "K", "b", "product", "state")
 # Methods that the second process has: OpenBLAS with the kernels that it chooses itself.
 OWN_CHOICE = {"dense": "dense_own_choice", "cblas_loop": "cblas_loop_own_choice"}
 
@@ -56,6 +56,11 @@ def csv_text(rows: Sequence[dict]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return stream.getvalue()
+
+
+def case_columns(case: Case) -> tuple:
+    """What tells a case from the others, in the order of CASE_COLUMNS."""
+    return tuple(getattr(case, name) for name in CASE_COLUMNS)
 
 
 # Processes, the first bdip_bench; with those methods of each that count, by name there, and what
@@ -131,11 +136,25 @@ class Bench:
         for worker, _ in self.all:
             worker.close()
 
-    def cases(self, full: bool) -> list[Case]:
+    def about_all(self, full: bool, wanted: Sequence[str]) -> dict:
+        """What two benchmarks have in common that may go on one with the other."""
+        return {
+            **self.common,
+            "program": provenance.program_digest(),
+            "full": full,
+            "parts": list(wanted),
+            "libraries": {name: list(library) for name, library in self.libraries.items()},
+        }
+
+    def cases(self, full: bool, wanted: Sequence[str] = PARTS) -> list[Case]:
         """What is timed on this device."""
         if self.common["kind"] == "cpu":
-            return chosen(full)
-        return chosen_for_gpu(full, bool(self.about["graphs"]), int(self.about["memory"]))
+            every = chosen(full)
+        else:
+            every = chosen_for_gpu(full, bool(self.about["graphs"]), int(self.about["memory"]))
+        if not self.can_empty_cache:
+            every = [case for case in every if case.state != "cold"]
+        return [case for case in every if case.group in wanted]
 
     def case(self, case: Case) -> list[dict]:
         """Check all methods on a case, time them, and return a row for each."""
@@ -159,8 +178,7 @@ class Bench:
             low, high = samples.quartiles
             library, version = self.libraries[name]
             rows.append({
-                "group": case.group, "layer": case.layer, "M": case.M, "N": case.N, "K": case.K,
-                "b": case.b, "product": case.product, "state": case.state, "method": name,
+                **dict(zip(CASE_COLUMNS, case_columns(case), strict=True)), "method": name,
                 "library": library, "version": version, "error": f"{errors[name]:.2g}",
                 "median_s": f"{samples.median:.4e}", "q1_s": f"{low:.4e}", "q3_s": f"{high:.4e}",
                 "samples": len(samples.seconds), "calls": samples.calls, "flops": case.flops,
@@ -188,8 +206,15 @@ class Bench:
                 self.native.ask("updates", n, n, b)
                 yield from self.actions(("update", "prune"), {"N": n, "K": n, "b": b})
 
-    def nets(self, folder: Path) -> Iterable[dict]:
+    def engines(self) -> Iterable[dict]:
+        """A training step with each engine of convolution, and PyTorch's."""
+        for row in conv_step.measure(ENGINE_ROUNDS):
+            yield {**row, **self.stamp()}
+
+    def nets(self) -> Iterable[dict]:
         """Iterations of training, and the part of the inner product layers."""
+        folder = ROOT / "build" / "bench" / "nets"
+        folder.mkdir(parents=True, exist_ok=True)
         for net, configs in NETS.items():
             names = []
             self.native.ask("case", 1, 1, 1, 1, "forward", "warm")  # forgets the nets before
@@ -216,6 +241,23 @@ class Bench:
             }  # fmt: skip
 
 
+def times(bench: Bench, cases: Sequence[Case], progress: Progress) -> None:
+    """Time the cases that `progress` lacks."""
+    before = {tuple(row[name] for name in CASE_COLUMNS) for row in progress.table("times", list)}
+    missing = [case for case in cases if case_columns(case) not in before]
+    start, whole, done = time.monotonic(), sum(case.effort for case in missing), 0.0
+    for number, case in enumerate(missing, 1 + len(cases) - len(missing)):
+        progress.add("times", bench.case(case))
+        done += case.effort
+        left = (time.monotonic() - start) * (whole / done - 1)
+        told = f"{case.group} n={case.N} b={case.b} {case.product}"
+        if sys.stdout.isatty():
+            line = f"{number} of {len(cases)}, {left / 60:.0f} min left: {told}"
+            print(f"\r\033[K{line}", end="", flush=True)
+    if sys.stdout.isatty():
+        print("\r\033[K", end="")
+
+
 def slug(name: str) -> str:
     """A device's name as a folder's."""
     return re.sub(r"[^a-z0-9]+", "-", re.sub(r"\((r|tm)\)", "", name.lower())).strip("-")
@@ -239,44 +281,29 @@ def main() -> None:
     device = bench.common["device"] + (f" {threads} threads" if threads > 1 else "")
     out = arguments.out or RESULTS / "bench" / slug(device)
     out.mkdir(parents=True, exist_ok=True)
-    wanted = arguments.only.split(",") if arguments.only else PARTS
-    scratch = ROOT / "build" / "bench" / "nets"
-    scratch.mkdir(parents=True, exist_ok=True)
+    wanted = arguments.only.split(",") if arguments.only else list(PARTS)
+    progress = Progress(out, bench.about_all(arguments.full, wanted))
+    if progress.tables:
+        print(f"Going on with what was timed before ({progress.path})")
     load = f"{os.getloadavg()[0]:.1f}"
     named = f"{threads} thread{'s' if threads > 1 else ''}, " if kind == "cpu" else ""
     print(f"{bench.common['device']} ({bench.common['isa']}), {named}load {load}")
     begin = time.monotonic()
-    machine = bench.machine()
-    write_text(out / "machine.csv", csv_text(machine))
-    if "engines" in wanted and threads == 1 and kind == "cpu":
-        steps = conv_step.measure(ENGINE_ROUNDS)
-        write_text(out / "engines.csv", csv_text([{**row, **bench.stamp()} for row in steps]))
-    if "nets" in wanted:
-        write_text(out / "nets.csv", csv_text(list(bench.nets(scratch))))
-    if "updates" in wanted:
-        write_text(out / "updates.csv", csv_text(list(bench.updates())))
-    cases = [case for case in bench.cases(arguments.full) if case.group in wanted]
-    if not bench.can_empty_cache:
-        cases = [case for case in cases if case.state != "cold"]
-    rows: list[dict] = []
-    start, whole, done = time.monotonic(), sum(case.effort for case in cases), 0.0
-    written = start
-    for number, case in enumerate(cases, 1):
-        rows += bench.case(case)
-        done += case.effort
-        if time.monotonic() - written > WRITE_SECONDS:
-            write_text(out / "times.csv", csv_text(rows))
-            written = time.monotonic()
-        left = (time.monotonic() - start) * (whole / done - 1)
-        told = f"{case.group} n={case.N} b={case.b} {case.product}"
-        if sys.stdout.isatty():
-            line = f"{number} of {len(cases)}, {left / 60:.0f} min left: {told}"
-            print(f"\r\033[K{line}", end="", flush=True)
-    if sys.stdout.isatty():
-        print("\r\033[K", end="")
+    try:
+        machine = progress.table("machine", bench.machine)
+        if "engines" in wanted and threads == 1 and kind == "cpu":
+            progress.table("engines", bench.engines)
+        if "nets" in wanted:
+            progress.table("nets", bench.nets)
+        if "updates" in wanted:
+            progress.table("updates", bench.updates)
+        times(bench, bench.cases(arguments.full, wanted), progress)
+    finally:
+        progress.write()
     bench.close()
+    rows = progress.tables["times"]
+    progress.finish(lambda name, rows: write_text(out / f"{name}.csv", csv_text(rows)))
     if rows:
-        write_text(out / "times.csv", csv_text(rows))
         show(rows, machine)
     print(f"{(time.monotonic() - begin) / 60:.1f} minutes; {out}")
 
