@@ -61,7 +61,7 @@ def test_an_error_in_a_rival_shows() -> None:
 
 
 def test_cosine_rows_are_orthonormal() -> None:
-    rows = acdc.cosine_rows(12, np.arange(12))
+    rows = acdc.cosines(12, np.arange(12), np.arange(12))
     assert np.allclose(rows @ rows.T, np.eye(12))
 
 

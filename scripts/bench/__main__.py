@@ -70,9 +70,14 @@ Workers = list[tuple[workers.Worker, dict[str, str] | None]]
 
 def cpu_workers(threads: int) -> Workers:
     """Caffe and libraries, OpenBLAS with its own choice of kernels, and rivals in Python."""
-    native, own = workers.native(threads), workers.native(threads, core="")
+    native = workers.native(threads)
+    own = workers.native(threads, core="", methods=list(OWN_CHOICE))
     blas = [worker.ask("describe")["methods"]["dense"] for worker in (native, own)]
-    made: Workers = [(native, None), (own, OWN_CHOICE if blas[0] != blas[1] else {})]
+    made: Workers = [(native, None)]
+    if blas[0] != blas[1]:
+        made.append((own, OWN_CHOICE))
+    else:
+        own.close()
     made.append((workers.python(("csr", "acdc", "toeplitz"), threads), None))
     torch = workers.torch_interpreter()
     if torch is None:

@@ -80,12 +80,17 @@ def environment(threads: int, core: str | None = None) -> dict[str, str]:
     return made
 
 
-def native(threads: int, core: str | None = None, program: Path = NATIVE) -> Worker:
-    """bdip_bench; UserError where it was not built."""
+def native(
+    threads: int, core: str | None = None, program: Path = NATIVE, methods: Sequence[str] = ()
+) -> Worker:
+    """bdip_bench with these of its methods, or all; UserError where it was not built."""
     if not program.exists():
         raise UserError(f"{program} is not there; run `make bench`, which builds it")
     name = "bdip_bench" if core is None else "bdip_bench with OpenBLAS's own choice"
-    return Worker(name, [str(program)], environment(threads, core))
+    made = environment(threads, core)
+    if methods:
+        made["BENCH_METHODS"] = ",".join(methods)
+    return Worker(name, [str(program)], made)
 
 
 def python(rivals: Sequence[str], threads: int, interpreter: str = sys.executable) -> Worker:

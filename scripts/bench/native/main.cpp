@@ -8,9 +8,12 @@
 //   time METHOD STATE SECONDS         seconds of a call, over as many calls as fill SECONDS
 //
 // STATE is warm or cold; on a GPU also tf32, graph, and several of them joined by "+".
-// scripts/bench/workers.py is the other end. What is a CPU's is in cpu.cpp, a GPU's in gpu.cpp.
+// BENCH_METHODS, names with commas between, leaves out all other methods. scripts/bench/workers.py is the
+// other end. What is a CPU's is in cpu.cpp, a GPU's in gpu.cpp.
 #include <glog/logging.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <iostream>
 #include <sstream>
 
@@ -126,6 +129,15 @@ struct Bench {
   }
 };
 
+// Of the methods those in a list with commas; all where there is none.
+void KeepNamed(const char* names, std::vector<Entry>* entries) {
+  if (!names) { return; }
+  const std::string list = "," + std::string(names) + ",";
+  entries->erase(std::remove_if(entries->begin(), entries->end(),
+                                [&](const Entry& entry) { return list.find("," + entry.name + ",") == std::string::npos; }),
+                 entries->end());
+}
+
 }  // namespace
 }  // namespace bench
 
@@ -133,6 +145,7 @@ int main(int, char** argv) {
   google::InitGoogleLogging(argv[0]);
   bench::Bench bench;
   bench::Begin(&bench.entries);
+  bench::KeepNamed(std::getenv("BENCH_METHODS"), &bench.entries);
   std::cout.precision(9);
   std::string line;
   while (std::getline(std::cin, line)) { std::cout << bench.Answer(line) << std::endl; }

@@ -9,14 +9,22 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.bench.rivals.problem import Problem, Rival, Unable, relative, scipy_part
+from scripts.bench.rivals.problem import (
+    Problem,
+    Rival,
+    Unable,
+    few_in_first_row,
+    relative,
+    scipy_part,
+    spread,
+)
 
 
-def cosine_rows(n: int, rows: NDArray) -> NDArray[np.float64]:
-    """Rows of the orthonormal DCT-II, (len(rows), n), from its definition."""
+def cosines(n: int, rows: NDArray, columns: NDArray) -> NDArray[np.float64]:
+    """Some rows and columns of the n x n orthonormal DCT-II, from its definition."""
     # cos(pi (2 j + 1) r / 2n) has the period 4 n in the product (2 j + 1) r.
     table = np.cos(np.pi * np.arange(4 * n) / (2 * n))
-    places = (rows[:, None].astype(np.int64) * (2 * np.arange(n) + 1)) % (4 * n)
+    places = (rows[:, None].astype(np.int64) * (2 * columns + 1)) % (4 * n)
     scale = np.where(rows == 0, np.sqrt(1 / n), np.sqrt(2 / n))
     return table[places] * scale[:, None]
 
@@ -32,7 +40,7 @@ class Acdc(Rival):
         if p.N != p.K:
             raise Unable("only square matrices are defined")
         self.fft = fft
-        self.x, self.dy = p.random(p.M, p.K, seed=1), p.random(p.M, p.N, seed=3)
+        self.x, self.dy = (few_in_first_row(p.random(p.M, p.K, seed=seed)) for seed in (1, 3))
         self.a, self.d = p.random(p.K, seed=2), p.random(p.K, seed=4)
         self.y = self.dx = self.h = self.x
         self.da, self.dd = self.a, self.d
@@ -53,18 +61,14 @@ class Acdc(Rival):
     def error(self, both: bool) -> float:
         self.forward()
         n = self.problem.K
-        x = self.x[0].astype(np.float64) * self.a
-        dy = self.dy[0].astype(np.float64)
-        y, u = np.zeros(n), np.zeros(n)
-        for start in range(0, n, 512):
-            part = np.arange(start, min(start + 512, n))
-            cosines = cosine_rows(n, part)
-            y += (cosines @ x * self.d[part]) @ cosines
-            u += (cosines @ dy * self.d[part]) @ cosines
-        errors = [relative(self.y[0], y)]
+        every, some, out = np.arange(n), spread(n), spread(n, 7)
+        into, back = cosines(n, every, some), cosines(n, every, out)
+        y = (into @ (self.x[0, some].astype(np.float64) * self.a[some]) * self.d) @ back
+        u = (into @ self.dy[0, some].astype(np.float64) * self.d) @ back
+        errors = [relative(self.y[0, out], y)]
         if both:
             self.backward()
-            errors.append(relative(self.dx[0], u * self.a))
+            errors.append(relative(self.dx[0, out], u * self.a[out]))
             # All gradients of W agree if those of any loss do: sum(a da) = sum(x dx) = sum(d dd).
             sums = [np.vdot(*pair) for pair in ((self.a, self.da), (self.d, self.dd))]
             size = float(np.linalg.norm(self.y) * np.linalg.norm(self.dy))
