@@ -167,12 +167,16 @@ class Draws:
 
     @cached_property
     def edge(self) -> float:
-        """What the largest eigenvalue of (1/n) X X^T of such a layer stays under in 99 of 100."""
+        """What the largest eigenvalue of (1/n) X X^T of such a layer stays under in 99 of 100.
+
+        With one block by Tracy and Widom's law. Of b blocks the largest passes it where a single
+        one does with the chance 0.01/b: so far out, and for blocks as small as some are, the law
+        is no longer near, and the draws decide (scaled to variance 1 each, as a layer is).
+        """
         layout = self.layout
-        if layout.n > 1:
-            return random_matrix.edge(layout.m, layout.n, blocks=layout.blocks)
-        # A single column a block: Tracy and Widom's law does not apply, the draws do.
-        return float(np.percentile(self.singular[:, 0], 99)) ** 2
+        if layout.blocks == 1 and layout.n > 1:
+            return random_matrix.edge(layout.m, layout.n)
+        return float(np.percentile(self.singular[:, 0], 99)) ** 2 / layout.n
 
     def others_mean(self, index: int) -> Array:
         """The mean of all draws but one, to hold that one against."""

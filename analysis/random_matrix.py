@@ -146,10 +146,10 @@ def tracy_widom_quantile(p: float) -> float:
     return float(stats.gamma.ppf(p, 46.446, scale=0.186054) - 9.84801)
 
 
-def edge(m: int, n: int, variance: float = 1.0, p: float = 0.99, blocks: int = 1) -> float:
-    """Value that the largest eigenvalue of `blocks` independent matrices stays under, chance p.
+def edge(m: int, n: int, variance: float = 1.0, p: float = 0.99) -> float:
+    """Value that the largest eigenvalue of (1/n) X X^T stays under with chance p.
 
-    An eigenvalue above it has left the bulk: pure chance does so in one of 1 / (1 - p) layers.
+    An eigenvalue above it has left the bulk: pure chance does so in one of 1 / (1 - p) matrices.
     """
     centre, scale = largest_eigenvalue_scale(m, n, variance)
-    return centre + scale * tracy_widom_quantile(p ** (1 / blocks))
+    return centre + scale * tracy_widom_quantile(p)

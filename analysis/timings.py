@@ -137,20 +137,29 @@ class Timings:
     ) -> float | None:
         """Seconds of ip1, ip2, ... of a network together, with so many blocks each.
 
-        method: "dense" for the fastest dense product, which a layer of one block always is. None
-        where a layer was not timed so.
+        method: "dense" for the fastest dense product, which stands for a rival's layers of one
+        block too; our layer counts as it was timed with one. None where a layer was not timed so.
         """
         total = 0.0
         for number, b in enumerate(blocks, 1):
             places = self.places(net, product, layer=f"ip{number}", b=b)
             if not places:
                 return None
-            dense = method == "dense" or b == 1
+            dense = method == "dense" or (b == 1 and method != "layer")
             seconds = self.dense(places[0]) if dense else self.seconds[places[0]].get(method)
             if seconds is None:
                 return None
             total += seconds
         return total
+
+    def slowest_sparse(self, net: str) -> float | None:
+        """How many times slower than dense CSR is in a network's layers, forward, at most.
+
+        A matrix with all weights in CSR (b = 1) is not a sparse one. None where it was not timed.
+        """
+        places = (place for place in self.places(net, "forward") if place.b > 1)
+        found = [self.speedup(place, "csr") for place in places]
+        return max((1 / one for one in found if one is not None), default=None)
 
     @cached_property
     def update_seconds(self) -> dict[tuple[int, int], dict[str, float]]:

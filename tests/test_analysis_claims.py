@@ -170,6 +170,19 @@ def test_an_accuracy_is_near_by_the_count_of_test_images(
     assert find(tmp_path, one.id).verdict == verdict
 
 
+def test_a_part_of_the_test_images_allows_for_the_rest(tmp_path: Path) -> None:
+    """(8,1)-BD_5 on SVHN, 91.39: within 0.4 points of it, tested on 10,000 of 26,032 images."""
+    place = {"net": "cuda_convnet", "dataset": "svhn", "max_iter": 9000}
+    for seed, accuracy in ((1, 0.9177), (2, 0.9178)):
+        for folder, count in (("part", 10_000), ("whole", 26_032)):
+            data = {"train": {"count": 73257}, "test": {"count": count}}
+            write_run(tmp_path / folder, "(8,1)-BD_5", "bdip", seed, accuracy, **place, data=data)
+    part, whole = (find(tmp_path / one, "table1/svhn/(8,1)-BD_5/bdip") for one in ("part", "whole"))
+    assert (part.verdict, whole.verdict) == (HOLDS, FAILS)
+    assert part.why.endswith("; tested on 10,000 of 26,032 images")
+    assert "tested on" not in whole.why
+
+
 def test_runs_of_another_length_decide_nothing(tmp_path: Path) -> None:
     write_run(tmp_path, "(1,1)-BD_4", "bdip", 1, 0.9911, max_iter=3000)
     for name in ("table1/mnist/(1,1)-BD_4", "4.2.1/dense", "4.2.1/within-1"):
@@ -189,7 +202,12 @@ CELLS_MNIST = [
 
 @pytest.mark.parametrize(
     ("worst", "verdict"),
-    [((0.981, 0.982), HOLDS), ((0.979, 0.9825), DIRECTION), ((0.979, 0.980), FAILS)],
+    [
+        ((0.981, 0.982), HOLDS),
+        ((0.979, 0.9825), DIRECTION),
+        ((0.978, 0.981), DIRECTION),  # above by less than the mean is known to
+        ((0.978, 0.979), FAILS),
+    ],
 )
 def test_the_largest_drop_is_judged_by_seed(
     worst: tuple[float, float], verdict: str, tmp_path: Path
@@ -252,7 +270,8 @@ def test_which_shuffle_the_column_is(fixed: float, verdict: str, tmp_path: Path)
 
 
 def test_near_traditional_pruning_is_told_beside_the_papers_own(tmp_path: Path) -> None:
-    for folder, gain, verdict in (("near", 0.009, DIRECTION), ("far", 0.011, FAILS)):
+    """Half a point is within what the paper's table shows on SVHN, and much on MNIST."""
+    for folder, gain, verdict in (("near", 0.001, DIRECTION), ("far", 0.005, FAILS)):
         write_cells(tmp_path / folder, "magnitude", [gain] * 6)
         for cell in {cell.subject["config"]: cell for cell in paper.table1_cells()}.values():
             place = cell.subject
@@ -263,7 +282,8 @@ def test_near_traditional_pruning_is_told_beside_the_papers_own(tmp_path: Path) 
                 )  # fmt: skip
         found = find(tmp_path / folder, "4.2.3/near-traditional")
         assert found.verdict == verdict
-        assert "the paper's own are −0.91 to +0.73" in found.why
+        assert "allowed: mnist 0.24, svhn 0.91, cifar10 0.86" in found.why
+        assert ("further below: LeNet-5 on MNIST" in found.why) == (verdict == FAILS)
 
 
 @pytest.mark.parametrize(("gain", "verdict"), [(0.001, DIRECTION), (-0.001, NOT_RUN)])
@@ -342,7 +362,7 @@ def test_singular_values(sisters: Path) -> None:
     ("signal", "verdicts"),
     [
         (0.0, (HOLDS, HOLDS, FAILS)),
-        (1.2, (DIRECTION, DIRECTION, HOLDS)),
+        (1.2, (DIRECTION, FAILS, HOLDS)),
         (9.0, (FAILS, FAILS, HOLDS)),
     ],
 )

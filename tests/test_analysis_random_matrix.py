@@ -149,14 +149,6 @@ def test_largest_eigenvalue_follows_tracy_widom(m: int, n: int) -> None:
     assert np.mean(largest > rm.edge(m, n, 4.0, p=0.9)) == pytest.approx(0.1, abs=0.03)
 
 
-def test_edge_of_blocks_is_that_of_their_largest() -> None:
-    generator = np.random.default_rng(5)
-    x = generator.standard_normal((800, 10, 16, 10))
-    largest = np.linalg.svd(x, compute_uv=False)[..., 0].max(axis=1) ** 2 / 10
-    over = np.mean(largest > rm.edge(16, 10, p=0.8, blocks=10))
-    assert over == pytest.approx(0.2, abs=0.05)
-
-
 def test_tracy_widom_quantiles_of_the_tables() -> None:
     """Tabulated quantiles of the law of order 1."""
     for p, value in (

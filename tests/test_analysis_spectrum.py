@@ -92,6 +92,15 @@ def test_a_planted_direction_leaves_the_bulk() -> None:
     assert found.distance > found.null_distance.max()
 
 
+@pytest.mark.parametrize(
+    ("layout", "uniform"), [(bs.Layout(40, 64, 1), False), (bs.Layout(50, 80, 10), True)]
+)
+def test_one_random_layer_of_100_passes_the_edge(layout: bs.Layout, uniform: bool) -> None:
+    edge = bs.draw(layout, 800, seed=1, uniform=uniform).edge
+    largest = bs.draw(layout, 1500, seed=2, uniform=uniform).singular[:, 0] ** 2 / layout.n
+    assert 0.003 < np.mean(largest > edge) < 0.025
+
+
 def test_scale_of_the_weights_does_not_matter() -> None:
     null = bs.draw(bs.Layout(12, 20, 4), 10, seed=2)
     weight = random_packed(12, 20, 4).astype(float)

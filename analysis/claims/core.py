@@ -158,19 +158,26 @@ def judge_number(
     direction_words: str,
     ours: str | None = None,
     source: str = "",
+    other_data: float = 0.0,
 ) -> Finding:
     """A printed number beside ours, by seed.
 
     It holds where ours and the printed value differ by at most two standard deviations of what
     such a difference has by chance, sd sqrt(1 + 1/n), and half a printed digit (the paper's run is
-    one more run); failing that, or with one seed, `direction` decides.
+    one more run); failing that, or with one seed, `direction` decides. Two seeds that lie so far
+    apart that they reach a printed value which `direction` calls wrong decide nothing.
+    other_data: standard deviation of what our testing on other data than the paper adds.
     """
     ours = spread_text(values) if ours is None else ours
     half = half_digit(claim.printed)
     off = abs(float(np.mean(values)) - claim.value)
     if len(values) > 1:
-        chance = float(np.std(values, ddof=1)) * math.sqrt(1 + 1 / len(values))
+        sd = float(np.std(values, ddof=1)) * math.sqrt(1 + 1 / len(values))
+        chance = math.hypot(sd, other_data)
         reach = half + REACH * chance
+        if off <= reach and len(values) == 2 and not direction:
+            why = f"the two seeds differ by {words.number(abs(values[0] - values[1]))}, which "
+            return Finding(NOT_RUN, ours, f"{why}decides nothing: a third does", REPRODUCE, source)
         if off <= reach:
             why = f"within ±{words.number(reach, 2)}, two standard deviations of one more run"
             return Finding(HOLDS, ours, why, source=source)

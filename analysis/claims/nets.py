@@ -28,7 +28,8 @@ SHAPES = {
 }
 
 # The settings of Caffe's own examples (examples/mnist, examples/cifar10 'quick'). The second
-# example is two solvers, of 4,000 iterations and of 5,000 at a tenth of the rate.
+# example is two solvers, up to iteration 4,000, and up to 5,000 at a tenth of the rate; the paper
+# has a number of iterations of its own.
 EXAMPLES = {
     "lenet": {
         "base_lr": "0.01", "momentum": "0.9", "weight_decay": "0.0005", "lr_policy": '"inv"',
@@ -36,7 +37,7 @@ EXAMPLES = {
     },
     "cuda_convnet": {
         "base_lr": "0.001", "momentum": "0.9", "weight_decay": "0.004",
-        "lr_policy": '"multistep"', "gamma": "0.1", "stepvalue": "4000", "max_iter": "9000",
+        "lr_policy": '"multistep"', "gamma": "0.1", "stepvalue": "4000",
     },
 }  # fmt: skip
 # The fillers of their weights, in the net's order, with the Gaussian ones' standard deviations.
@@ -117,7 +118,8 @@ def hyperparameters(claim: Claim, evidence: Evidence) -> Finding:
         told.append(f"{net}: {'other ' + ', '.join(changed) if changed else 'the same'}")
     if not told:
         return Finding(NOT_RUN, command=REPRODUCE)
-    return exactly(right, "; ".join(told), source=source)
+    why = "but for cuda-convnet's number of iterations, which the paper gives itself"
+    return exactly(right, "; ".join(told), why, source)
 
 
 def _weight_fillers(net: str) -> list[str]:

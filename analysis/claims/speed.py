@@ -190,7 +190,7 @@ def _overhead(claim: Claim, timings: Timings) -> Finding | None:
         n for n, by_blocks in sizes.items() if by_blocks[max(by_blocks)] < max(by_blocks.values())
     ]
     ours = f"it falls for {len(falls)} of {len(sizes)} sizes n"
-    return _told(len(falls) == len(sizes), ours, timings)
+    return _told(bool(falls), ours, timings, "one is enough for what 'can' be")
 
 
 # ---- the networks' own layers -------------------------------------------------------------------
@@ -239,14 +239,10 @@ def _overlap(claim: Claim, timings: Timings) -> Finding | None:
 
 
 def _sparse(claim: Claim, timings: Timings) -> Finding | None:
-    """The worst over both networks; a CSR matrix of a dense layer's weights is not a sparse one."""
-    slowest = {}
-    for net in NETS:
-        values = [timings.speedup(p, "csr") for p in timings.places(net, "forward") if p.b > 1]
-        values = [1 / value for value in values if value is not None]
-        if not values:
-            return None
-        slowest[net] = max(values)
+    """The worst over both networks."""
+    slowest = {net: timings.slowest_sparse(net) for net in NETS}
+    if None in slowest.values():
+        return None
     told = [f"{words.number(value)} ({NET_LABELS[net]})" for net, value in slowest.items()]
     return _told(max(slowest.values()) > claim.value, f"up to {words.listing(told)}", timings)
 
@@ -255,9 +251,9 @@ def _trad_slow(claim: Claim, timings: Timings) -> Finding | None:
     value = _together(claim, timings, "forward", "csr")
     if value is None:
         return None
-    return _told(
-        1 / value > claim.value, words.number(1 / value), timings, "as many random entries"
-    )
+    pace = "slower" if value < 1 else "faster"
+    ours = f"{words.number(max(value, 1 / value))} times {pace}"
+    return _told(1 / value > claim.value, ours, timings, "as many random entries")
 
 
 def _fastest(claim: Claim, timings: Timings) -> Finding | None:
@@ -278,24 +274,31 @@ def _fastest(claim: Claim, timings: Timings) -> Finding | None:
 
 
 def _train_time(claim: Claim, timings: Timings) -> Finding | None:
-    """Faster is a step whose upper quartile is below the dense net's lower one."""
+    """Faster is a step whose upper quartile is below the dense net's lower one.
+
+    Where quartiles overlap nothing is told. 'In some cases': one is enough; else none is slower.
+    """
     steps: dict[str, dict[str, dict[str, str]]] = {}
     for row in timings.nets:
         if row["what"] == "step":
             steps.setdefault(row["net"], {})[row["config"]] = row
     if not steps:
         return None
-    told, faster = [], []
+    told, faster, slower = [], [], []
     for by_config in steps.values():
         dense = next(row for config, row in by_config.items() if config.startswith("(1,1)"))
         for config, row in by_config.items():
             if config.startswith("(1,1)"):
                 continue
             faster.append(float(row["q3_s"]) < float(dense["q1_s"]))
+            slower.append(float(row["q1_s"]) > float(dense["q3_s"]))
             gain = words.number(float(dense["median_s"]) / float(row["median_s"]))
-            told.append(f"{config} {gain}{'' if faster[-1] else ' (within the quartiles)'}")
+            open_ = " (within the quartiles)" if not (faster[-1] or slower[-1]) else ""
+            told.append(f"{config} {gain}{open_}")
     why = "whole training iterations against dense"
-    return _told(all(faster), "; ".join(told), timings, why)
+    some = claim.id == "4/train-time"
+    is_so = any(faster) and (some or not any(slower))
+    return _told(is_so, "; ".join(told), timings, why)
 
 
 # What is timed beside, where the claim is about it.
@@ -319,5 +322,6 @@ TESTS: dict[str, Callable[[Claim, Timings], Finding | None]] = {
     "4.2.1/toeplitz-slower": _toeplitz,
     "4.2.2/trad-slow": _trad_slow,
     "4.2.3/trad-slow": _trad_slow,
+    "4/train-time": _train_time,
     "6/train-time": _train_time,
 }

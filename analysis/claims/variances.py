@@ -299,7 +299,7 @@ def second_layer_effect(claim: Claim, evidence: Evidence) -> Finding:
 
 @evaluator
 def second_layer_ratio(claim: Claim, evidence: Evidence) -> Finding:
-    """Final variance of ip2 with b2 blocks over that with one, within 10% of b2 (half of them)."""
+    """Final variance of ip2 with b2 blocks over that with one, within 10% of b2 (most of them)."""
     found, lacking = _second_layer(claim, evidence, "ip2")
     if not found:
         return missing(lacking[0])
@@ -311,5 +311,5 @@ def second_layer_ratio(claim: Claim, evidence: Evidence) -> Finding:
     if lacking:
         told = f"of {len(found)} of {len(found) + len(lacking)} pairs, the others were not run"
         return missing(lacking[0], f"{ours}, {told}")
-    verdict = DIRECTION if np.mean(near) >= 0.5 else FAILS
+    verdict = DIRECTION if np.mean(near) > 0.5 else FAILS
     return Finding(verdict, ours, f"{sum(near)} of {len(near)} within 10%")

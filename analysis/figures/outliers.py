@@ -63,8 +63,9 @@ def draw(spectra: Spectra, out: Path, family: Family = LENET) -> Drawn | None:
     return Drawn(
         stem, "The largest singular values (ours)", STATEMENT,
         f"{family.label}. Top: eigenvalues of the blocks' (1/n) X X^T above the edge that random "
-        "blocks of the same shape and variance pass in one layer of 100 (Tracy and Widom's law at "
-        f"the scale of the bulk's end). At the end, {'; '.join(sentence(m) for m in members)}. "
+        "blocks of the same shape and variance pass in one layer of 100 (b = 1: Tracy and Widom's "
+        "law at the scale of the bulk's end; else such blocks drawn). At the end, "
+        f"{'; '.join(sentence(m) for m in members)}. "
         "Bottom: the largest singular value over the mean one of such random blocks, grey: "
         f"{curves.BAND_WORDS} of them. At the end it differs from it by: {above}.",
         f"Number of eigenvalues above the random edge over training, {family.label}",

@@ -31,8 +31,8 @@ CLASSES = {
 }
 MEANINGS = {
     HOLDS: "ours and the paper's number differ by at most two standard deviations of what one more "
-    "run would differ by (with three seeds chance alone exceeds that in one case of five); a "
-    "statement is true with every seed",
+    "run would differ by (chance alone exceeds that in one case of five with three seeds, in three "
+    "of ten with two); a statement is true with every seed",
     EXACT: "settings, counts and formulas that are as printed",
     DIRECTION: "not within the spread, or one seed only, but true in the sense that the test names",
     FAILS: "neither",
@@ -78,7 +78,7 @@ def failing(entries: list[Entry]) -> Html:
     return element("ul", join(parts)) if parts else Html("")
 
 
-def _printed(claim: Claim) -> str:
+def printed_text(claim: Claim) -> str:
     """What the paper prints; a bare number with its relation and unit."""
     if claim.value is None or not re.fullmatch(r"[\d.,^× -]+", claim.printed):
         return claim.printed
@@ -101,7 +101,7 @@ def _line(entry: Entry) -> Html:
     source = [element("small", found.source)] if found.source else []
     cells = [
         statement,
-        text(_printed(claim)),
+        text(printed_text(claim)),
         join(ours, "<br>"),
         join([mark(found.verdict), *source], ""),
     ]

@@ -23,7 +23,7 @@ from analysis.page import (
     table,
     text,
 )
-from analysis.sections.ledger import anchor, mark
+from analysis.sections.ledger import anchor, mark, printed_text
 from analysis.sections.section5 import picture
 from analysis.timings import BATCH, COMMANDS, KINDS, Timings, find
 
@@ -122,9 +122,8 @@ def claims_table(entries: list[Entry]) -> Html:
             continue
         place = link(f"#{anchor(claim.id)}", claim.place)
         statement = join([text(claim.statement), element("small", place)], "<br>")
-        relation = "" if claim.relation in ("=", "") else f"{claim.relation} "
-        printed = f"{relation}{claim.printed}" if claim.value is not None else claim.printed
-        lines.append(row(columns, [statement, printed, found.ours, mark(found.verdict)]))
+        cells = [statement, printed_text(claim), found.ours, mark(found.verdict)]
+        lines.append(row(columns, cells))
     return table(columns, lines) if lines else Html("")
 
 
