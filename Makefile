@@ -96,7 +96,7 @@ report: ## report/index.html from the results that are there
 
 bench: ## how fast block layers are on this machine, beside other libraries: about ten minutes
 	@scripts/build/python_packages.sh
-	@$(python) -m scripts.bench.check "$$DEVICE" "$$THREADS"
+	@$(python) -m scripts.bench.check "$$DEVICE" "$$THREADS" "$$BENCH"
 	@scripts/build/build_caffe.sh $(if $(filter gpu%,$(DEVICE)),cuda,cpu)
 	@scripts/build/build_bench.sh $(if $(filter gpu%,$(DEVICE)),cuda,cpu)
 	@$(python) -m scripts.bench --device "$$DEVICE" --threads "$$THREADS" $(if $(filter full,$(BENCH)),--full)

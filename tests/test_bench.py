@@ -22,6 +22,7 @@ from analysis.figures import figure01, figure02, figure03
 from analysis.page import Section
 from analysis.results import load
 from analysis.sections import speed as section
+from scripts import runs
 from scripts.bench import __main__ as command
 from scripts.bench import check, measure
 from scripts.bench.__main__ import LARGEST_ERROR, Bench, cpu_workers
@@ -202,6 +203,10 @@ def test_a_stopped_benchmark_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert not unfinished.exists()
     start("--full")  # a finished one is not gone on with
     assert asked[-3:] == [1, 2, 4]
+    with runs.lock(tmp_path), pytest.raises(UserError, match="another benchmark is running for"):
+        start()
+    with pytest.raises(UserError, match="--only lanet is not one of engines, nets, "):
+        start("--only", "lanet")
 
 
 def test_threads_are_a_number_of_processors() -> None:
@@ -209,6 +214,9 @@ def test_threads_are_a_number_of_processors() -> None:
     for wrong in ("0", "two", "99999"):
         with pytest.raises(UserError, match=f"THREADS is {wrong}"):
             check.thread_count(wrong)
+    check.extent("full")
+    with pytest.raises(UserError, match="BENCH is Full: there is BENCH=full, or no BENCH at all"):
+        check.extent("Full")
 
 
 # ---- figures ------------------------------------------------------------------------------------

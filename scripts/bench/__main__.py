@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from scripts import provenance
+from scripts import provenance, runs
 from scripts.bench import check, conv_step, measure, nets, workers
 from scripts.bench.cases import LAYERS, NETS, Case, chosen, chosen_for_gpu
 from scripts.bench.progress import Progress
@@ -276,6 +276,9 @@ def main() -> None:
     parser.add_argument("--threads", default="1", help="of every process that is timed")
     parser.add_argument("--device", default="cpu", help="cpu, gpu or gpu:N")
     arguments = parser.parse_args()
+    wanted = arguments.only.split(",") if arguments.only else list(PARTS)
+    if unknown := [part for part in wanted if part not in PARTS]:
+        raise UserError(f"--only {unknown[0]} is not one of {', '.join(PARTS)}")
     kind, number = check.device(arguments.device)
     threads = check.thread_count(arguments.threads) if kind == "cpu" else 1
     bench = Bench(
@@ -285,9 +288,20 @@ def main() -> None:
     )
     device = bench.common["device"] + (f" {threads} threads" if threads > 1 else "")
     out = arguments.out or RESULTS / "bench" / slug(device)
+    try:
+        with runs.lock(out):
+            run(bench, arguments.full, wanted, out)
+    except runs.RunBusy:
+        raise UserError(f"another benchmark is running for {out}; wait for its end") from None
+    finally:
+        bench.close()
+
+
+def run(bench: Bench, full: bool, wanted: Sequence[str], out: Path) -> None:
+    """Time the parts that are wanted, and write their tables to `out`."""
     out.mkdir(parents=True, exist_ok=True)
-    wanted = arguments.only.split(",") if arguments.only else list(PARTS)
-    progress = Progress(out, bench.about_all(arguments.full, wanted))
+    kind, threads = bench.common["kind"], bench.threads
+    progress = Progress(out, bench.about_all(full, wanted))
     if progress.tables:
         print(f"Going on with what was timed before ({progress.path})")
     load = f"{os.getloadavg()[0]:.1f}"
@@ -302,10 +316,9 @@ def main() -> None:
             progress.table("nets", bench.nets)
         if "updates" in wanted:
             progress.table("updates", bench.updates)
-        times(bench, bench.cases(arguments.full, wanted), progress)
+        times(bench, bench.cases(full, wanted), progress)
     finally:
         progress.write()
-    bench.close()
     rows = progress.tables["times"]
     progress.finish(lambda name, rows: write_text(out / f"{name}.csv", csv_text(rows)))
     if rows:

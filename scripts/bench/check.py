@@ -1,6 +1,6 @@
 """Whether `make bench` can run as asked, before anything is built for it.
 
-python -m scripts.bench.check DEVICE THREADS
+python -m scripts.bench.check DEVICE THREADS BENCH
 """
 
 from __future__ import annotations
@@ -32,9 +32,16 @@ def device(told: str) -> tuple[str, int]:
     return kind, number
 
 
+def extent(told: str) -> None:
+    """UserError where it is neither nothing nor `full`."""
+    if told not in ("", "full"):
+        raise UserError(f"BENCH is {told}: there is BENCH=full, or no BENCH at all")
+
+
 def main() -> None:
     device(sys.argv[1])
     thread_count(sys.argv[2])
+    extent(sys.argv[3])
 
 
 if __name__ == "__main__":
