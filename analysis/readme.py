@@ -1,7 +1,7 @@
-"""The README's tables of results, from the reference results: ``python -m analysis.readme``.
+"""The README's tables and sentences of results: ``python -m analysis.readme``.
 
-Rewrites what stands between the marks in README.md, and Figure 1 among the reference figures; with
-``--check`` it only says whether that is what the reference results give.
+Rewrites what stands between the marks in README.md from the reference results, and Figure 1 among
+the reference figures; with ``--check`` it only says whether that is what these results give.
 """
 
 import argparse
@@ -9,11 +9,26 @@ import re
 import tempfile
 from pathlib import Path
 
-from analysis import rivals, table1, timings, words
+from analysis import (
+    methods,
+    paired,
+    paper,
+    rivals,
+    schedules,
+    search,
+    shuffles,
+    table1,
+    timings,
+    words,
+)
 from analysis.errors import AnalysisError, run_main
 from analysis.figures import figure01
 from analysis.files import write_text
-from analysis.results import load
+from analysis.nulls import Nulls
+from analysis.results import Results, load
+from analysis.sections.accuracy import shuffles_by_data
+from analysis.sisters import Spectra
+from analysis.table1 import Row, signed
 from analysis.timings import BATCH, Timings
 
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -28,9 +43,8 @@ def table(heads: list[str], lines: list[list[str]], rule: str) -> str:
     return "\n".join([rows[0], rule, *rows[1:]]) + "\n"
 
 
-def accuracy(reference: Path) -> str | None:
-    """The rows of Table 1 that the reference runs under `reference` have."""
-    rows = [row for row in table1.paper_rows(load(reference)) if row.shown]
+def accuracy(rows: list[Row]) -> str | None:
+    """Table 1; rows: those that have a result."""
     lines = [
         [
             table1.section_text(row.key),
@@ -45,12 +59,116 @@ def accuracy(reference: Path) -> str | None:
     heads = ["Network", "Configuration", "Method", "Paper", "Ours", "Difference"]
     if not lines:
         return None
-    notes = [
-        f"\n{section}: {'; '.join(told)}.\n"
-        for section, told in table1.data_notes(rows).items()
-        if told
-    ]
+    notes = [f"\n{told}\n" for told in table1.data_sentences(rows)]
     return "".join([table(heads, lines, "|---|---|---|---:|---|---:|"), *notes])
+
+
+# ---- what the accuracies say --------------------------------------------------------------------
+
+
+def sentences(results: Results, rows: list[Row]) -> str | None:
+    """A list under Table 1, of what the report says in full; None without a result."""
+    if not rows:
+        return None
+    pruned = pruned_sentence(paired.comparisons(results, rows))
+    said = [
+        seeds_sentence(rows),
+        *shuffle_sentences(rows),
+        " ".join(one for one in (pruned, tried_sentence(search.tried(results))) if one),
+        schedule_sentence(Spectra(results, Nulls(None))),
+    ]
+    return "".join(f"- {one}\n" for one in said if one)
+
+
+def seeds_text(numbers: list[int]) -> str:
+    """``3 seeds``, ``1 or 2 seeds``, ``1 to 3 seeds``."""
+    low, high = min(numbers), max(numbers)
+    if low == high:
+        return words.seeds(low)
+    return f"{low} {'or' if high == low + 1 else 'to'} {words.seeds(high)}"
+
+
+def data_text(dataset: str) -> str:
+    """``MNIST``, of a validation split the data set that it is from."""
+    dataset = dataset.removesuffix(methods.VALIDATION)
+    return methods.DATASET_LABELS.get(dataset, dataset)
+
+
+def seeds_sentence(rows: list[Row]) -> str:
+    """How many of the paper's numbers have a result, and by how many seeds."""
+    cells, total = len({row.cell.id for row in rows}), len(paper.table1_cells())
+    numbers: dict[str, list[int]] = {}
+    for row in rows:
+        numbers.setdefault(data_text(row.key.dataset), []).append(row.shown.n)
+    told = words.listing([f"{name} with {seeds_text(n)}" for name, n in numbers.items()])
+    which = f"All {total}" if cells == total else f"{cells} of the {total}"
+    return f"{which} numbers of the paper's table have been run: {told}."
+
+
+def shuffle_sentences(rows: list[Row]) -> list[str]:
+    """Which of the two shuffles comes near the paper's column, for each data set that has both."""
+    return [
+        f"To the paper's rand. shuff. with {name}, {shuffles.conclusion(here)}"
+        for name, here in shuffles_by_data(rows).items()
+    ]
+
+
+def pruned_sentence(found: list[paired.Comparison]) -> str:
+    """Pruning to blocks against starting in blocks, in the words of the paired comparison."""
+    pairs = [
+        pair
+        for pair in found
+        if (pair.first.key.method, pair.second.key.method) == ("ip_bdip", "bdip")
+        and pair.printed is not None
+    ]
+    if not pairs:
+        return ""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for pair in pairs:
+        told = f"{pair.first.key.config} {signed(pair.mean, 2)}"
+        groups.setdefault((data_text(pair.first.key.dataset), pair.words), []).append(told)
+    printed = [pair.printed for pair in pairs]
+    ours = "; ".join(
+        f"{name} {words.listing(told)} ({judged})" for (name, judged), told in groups.items()
+    )
+    return (
+        "IP-BDIP (dense at first, pruned to blocks) minus BDIP (in blocks from the start) is "
+        f"{signed(min(printed), 2)} to {signed(max(printed), 2)} points in the paper; here, seed "
+        f"by seed: {ours}."
+    )
+
+
+def tried_sentence(found: list[search.Tried]) -> str:
+    """In how many of the settings tried pruning to blocks was better than starting in blocks."""
+    tried: dict[str, list[paired.Comparison]] = {}
+    for one in found:
+        if one.key.method.partition(",")[0] == "ip_bdip" and one.difference is not None:
+            tried.setdefault(data_text(one.key.dataset), []).append(one.difference)
+    if not tried:
+        return ""
+    told = [
+        f"{sum(one.mean > 0 for one in ones)} of {words.count(len(ones), 'setting')} for {name} "
+        f"({seeds_text([one.n for one in ones])} each)"
+        for name, ones in tried.items()
+    ]
+    return (
+        "Tried on training images that were held out (`make reproduce ONLY=search`), IP-BDIP is "
+        f"above BDIP with {words.listing(told)}."
+    )
+
+
+def schedule_sentence(spectra: Spectra) -> str:
+    """Which reading of the paper's 9,000 iterations on CIFAR-10 gives its numbers."""
+    found = schedules.evidence(spectra)
+    if not found:
+        return ""
+    return (
+        "Which 9,000 iterations on CIFAR-10, at a rate of 1e-3 and then at 1e-4? "
+        f"{schedules.conclusion(found)}"
+    )
+
+
+# ---- speed --------------------------------------------------------------------------------------
 
 
 def speed(measured: Timings) -> str:
@@ -97,8 +215,11 @@ def engines(measured: Timings) -> str | None:
 def passages(reference: Path) -> dict[str, str | None]:
     """What stands between the marks of each name; None where the reference results lack it."""
     measured = timings.find(reference.parent, "cpu", own=False)
+    results = load(reference)
+    rows = [row for row in table1.paper_rows(results) if row.shown]
     return {
-        "table 1": accuracy(reference),
+        "table 1": accuracy(rows),
+        "accuracy": sentences(results, rows),
         "speed": None if measured is None else speed(measured),
         "engines": None if measured is None else engines(measured),
     }
@@ -139,7 +260,7 @@ def main() -> None:
     stale = drawn is not None and not (path.is_file() and path.read_bytes() == drawn)
     if arguments.check:
         if text != wanted:
-            raise AnalysisError("README.md's tables are not what results/reference gives")
+            raise AnalysisError("README.md is not what results/reference gives")
         if stale:
             raise AnalysisError(f"{FIGURE} is not what results/reference gives")
         return

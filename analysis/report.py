@@ -31,7 +31,8 @@ def write(results: Results, out: Path, draws: int = DRAWS) -> Path:
     rows, others = table1.paper_rows(results), table1.other_rows(results)
     found = paired.comparisons(results, rows + others)
     spectra = Spectra(results, Nulls(results.root and results.root / ".null", draws))
-    entries = claims_ledger.evaluate(Evidence(results, spectra))
+    evidence = Evidence(results, spectra)
+    entries = claims_ledger.evaluate(evidence)
     table1.write(results, out)
     write_text(out / "paired.csv", paired.csv_text(found))
     write_text(out / "runs.csv", history.csv_text(list(results.runs)))
@@ -44,7 +45,7 @@ def write(results: Results, out: Path, draws: int = DRAWS) -> Path:
     measured = speed.measure_all(results.root, out)
 
     sections = [
-        summary.summary_section(rows, found, entries),
+        summary.summary_section(rows, found, entries, evidence),
         accuracy.table1_section(rows, others),
     ]
     if curves:
@@ -64,7 +65,7 @@ def write(results: Results, out: Path, draws: int = DRAWS) -> Path:
         section5.controls_section(section5.all_controls(spectra)),
         ledger.ledger_section(entries),
         runs.history_section(results),
-        runs.slips_section(rows),
+        runs.slips_section(runs.shown_parts(results, drawn, measured)),
     ]
 
     about = paper.about()

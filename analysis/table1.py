@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis import methods, paper
+from analysis import methods, paper, words
 from analysis.errors import run_main
 from analysis.files import write_text
 from analysis.results import OWN, Key, Outcome, Results, Summary, load
@@ -198,6 +198,21 @@ def data_notes(rows: Sequence[Row]) -> dict[str, list[str]]:
         if row.data_note and row.data_note not in mine:
             mine.append(row.data_note)
     return notes
+
+
+def data_sentences(rows: Sequence[Row]) -> list[str]:
+    """What the numbers of the rows come from, where that is not the official data in whole.
+
+    A sentence for each data set; where only some of its results are on such data, it names them.
+    """
+    said = []
+    for section in dict.fromkeys(section_text(row.key) for row in rows):
+        mine = [row for row in rows if row.shown and section_text(row.key) == section]
+        for note in dict.fromkeys(row.data_note for row in mine if row.data_note):
+            noted = [f"{what_text(row)} {row.label}" for row in mine if row.data_note == note]
+            which = "" if len(noted) == len(mine) else f", {words.listing(noted)}"
+            said.append(f"{section}{which}: {note}.")
+    return said
 
 
 def sd_text(row: Row) -> str:

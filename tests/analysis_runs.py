@@ -60,6 +60,33 @@ def write_run(
     return folder
 
 
+def write_convnet_run(
+    base: Path, dataset: str, config: str, method: str, seed: int, accuracy: float, **changes: Any
+) -> Path:
+    """Writes a run of cuda-convnet, as long as the paper's."""
+    return write_run(
+        base,
+        config,
+        method,
+        seed,
+        accuracy,
+        net="cuda_convnet",
+        dataset=dataset,
+        max_iter=9000,
+        **changes,
+    )
+
+
+def svhn_run(base: Path, seed: int, **test: object) -> None:
+    """Writes a run on an SVHN that was imported; test: what its record knows of the test set."""
+    about = {"records_sha256": "a" * 64, "imported_sha256": "b" * 64}
+    data = {
+        "train": {"count": 73257, "official_count": 73257, "known_as": "all 73,257"} | about,
+        "test": {"count": 10000, "official_count": 26032} | about | test,
+    }
+    write_convnet_run(base, "svhn", "(8,1)-BD_5", "bdip", seed, 0.91, data=data)
+
+
 def write_metrics(folder: Path, last: int, accuracy: float) -> None:
     """A metrics.csv with display rows every 100 and test rows every TEST_INTERVAL iterations."""
     lines = ["iteration,lr,train_loss,test_accuracy,test_loss"]

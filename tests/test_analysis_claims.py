@@ -219,7 +219,7 @@ def test_the_largest_drop_is_judged_by_seed(
             write_run(tmp_path, config, method, seed, worst[seed - 1] if last else 0.985)
     found = find(tmp_path, "4.2.1/within-1")
     assert (found.verdict, found.ours.partition(" at ")[2]) == (
-        verdict, "(100,10)-BD_4 trad. prune",
+        verdict, "LeNet-5 on MNIST, (100,10)-BD_4 trad. prune",
     )  # fmt: skip
 
 

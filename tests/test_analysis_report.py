@@ -1,16 +1,27 @@
 """The report page: whole, self-contained, and saying what the results say."""
 
+import csv
 import re
 import sys
+from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from analysis_runs import write_lenet_sisters, write_run
+from analysis_runs import svhn_run, write_convnet_run, write_lenet_sisters, write_run
+from bench_timings import write_timings
 
-from analysis import page, paired, report, shuffles, table1
+from analysis import page, paired, paper, report, shuffles, table1, timings
+from analysis.claims import ledger
+from analysis.claims.core import DIRECTION, FAILS, HOLDS, NOT_RUN, Evidence, Finding
 from analysis.figures import accuracy, style
+from analysis.figures.curves import Drawn
+from analysis.nulls import Nulls
 from analysis.results import Key, load
+from analysis.sections import accuracy as accuracy_sections
+from analysis.sections import runs, summary
+from analysis.sections.speed import Measured
+from analysis.sisters import Spectra
 
 
 class Page(HTMLParser):
@@ -127,6 +138,183 @@ def test_text_is_escaped_once() -> None:
         '<span class="config">(10,1)-BD_4</span>\N{RIGHT SINGLE QUOTATION MARK}s</p>'
     )
     assert page.text(made) == made
+
+
+# ---- the summary and the ledger -----------------------------------------------------------------
+
+
+def entry(cell_id: str, verdict: str, ours: str = "") -> ledger.Entry:
+    """A ledger's entry of that verdict for a cell of Table 1."""
+    return ledger.Entry(paper.claims()[f"table1/{cell_id}"], "", Finding(verdict, ours))
+
+
+def quoted(count: int, verdict: str) -> str:
+    return f"{count} \N{LEFT DOUBLE QUOTATION MARK}{verdict}\N{RIGHT DOUBLE QUOTATION MARK}"
+
+
+def summary_text(results: Path, entries: list[ledger.Entry]) -> str:
+    """The summary's content, its elements left out."""
+    found = load(results)
+    rows = table1.paper_rows(found)
+    evidence = Evidence(found, Spectra(found, Nulls(None, 5)))
+    pairs = paired.comparisons(found, rows)
+    made = summary.summary_section(rows, pairs, entries, evidence).content
+    made = re.sub(r"<[^>]+>", "", made.replace("</li>", " ")).replace("\N{NO-BREAK SPACE}", " ")
+    return re.sub(r"\s+", " ", made).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+
+
+def test_summary_has_the_ledgers_verdicts_and_no_own(tmp_path: Path) -> None:
+    """Verdicts are taken as they are, even those that no test of numbers would give."""
+    for method, accuracy_ in (("bdip", 0.9883), ("ip_bdip", 0.5), ("magnitude", 0.9906)):
+        for seed in (1, 2):
+            write_run(tmp_path, "(10,1)-BD_4", method, seed, accuracy_ + seed / 1e6)
+    place = "mnist/(10,1)-BD_4"
+    verdicts = {"bdip": FAILS, "ip_bdip": HOLDS, "trad_prune": DIRECTION, "shuffle": NOT_RUN}
+    said = summary_text(tmp_path, [entry(f"{place}/{c}", v) for c, v in verdicts.items()])
+    counted = ", ".join(quoted(1, verdict) for verdict in (HOLDS, DIRECTION, FAILS))
+    assert f"with rand. shuff. as FIXED: {counted} and {quoted(1, NOT_RUN)}." in said
+    assert (
+        f"In Table 1, {DIRECTION}: (10,1)-BD_4 trad. prune (+0.02 points); "
+        f"{FAILS}: (10,1)-BD_4 BDIP (+0.00 points)." in said
+    )
+    assert "by one seed" not in said
+
+
+def test_summary_and_ledger_agree_on_the_page(made: Path) -> None:
+    with open(made.parent / "claims.csv", newline="") as stream:
+        lines = [line for line in csv.DictReader(stream) if line["id"].startswith("table1/")]
+    text = Page(made).text
+    for verdict, count in Counter(line["verdict"] for line in lines).items():
+        assert quoted(count, verdict) in text
+    assert "1 verdict by one seed, which has no spread." in text
+
+
+def test_a_shorter_run_is_no_number_of_the_ledgers(tmp_path: Path) -> None:
+    write_run(tmp_path, "(10,1)-BD_4", "bdip", 1, 0.9, max_iter=2000)
+    said = summary_text(tmp_path, [entry("mnist/(10,1)-BD_4/bdip", NOT_RUN)])
+    assert "1 result of another number of iterations than the paper's" in said
+    assert f"with rand. shuff. as FIXED: {quoted(1, NOT_RUN)}." in said
+    assert "In Table 1" not in said
+
+
+def test_what_is_run_but_open_is_not_told_as_not_run(tmp_path: Path) -> None:
+    for seed, accuracy_ in ((1, 0.97), (2, 0.98)):
+        write_run(tmp_path, "(10,1)-BD_4", "bdip", seed, accuracy_)
+    cells = [entry("mnist/(10,1)-BD_4/bdip", NOT_RUN, "97.5"), entry("mnist/(1,1)-BD_4", NOT_RUN)]
+    said = summary_text(tmp_path, cells)
+    assert f"as FIXED: {quoted(1, NOT_RUN)} and {quoted(1, summary.UNDECIDED)}." in said
+    assert f"In Table 1, {summary.UNDECIDED}: (10,1)-BD_4 BDIP ({table1.MINUS}1.33 points)." in said
+
+
+def test_the_summary_tells_data_sets_of_one_config_apart(tmp_path: Path) -> None:
+    for dataset, accuracies in (("svhn", (0.92, 0.91)), ("cifar10", (0.76, 0.70))):
+        for config, accuracy_ in zip(("(1,1)-BD_5", "(8,1)-BD_5"), accuracies, strict=True):
+            write_convnet_run(tmp_path, dataset, config, "bdip", 1, accuracy_)
+    write_convnet_run(
+        tmp_path, "svhn", "(64,2)-BD_5", "bdip", 3, 0.5, state="running", iteration=100
+    )
+    entries = [entry("svhn/(8,1)-BD_5/bdip", DIRECTION), entry("cifar10/(8,1)-BD_5/bdip", FAILS)]
+    said = summary_text(tmp_path, entries)
+    svhn, cifar10 = (
+        said.partition(f"cuda-convnet on {name}: ")[2] for name in ("SVHN", "CIFAR-10")
+    )
+    minus = table1.MINUS
+    assert svhn.startswith(f"In Table 1, {DIRECTION}: (8,1)-BD_5 BDIP ({minus}0.39 points). ")
+    assert cifar10.startswith(f"In Table 1, {FAILS}: (8,1)-BD_5 BDIP ({minus}5.07 points). ")
+    for text, cost in ((svhn, "1.00 points (paper \u22120.57"), (cifar10, "6.00 points (paper")):
+        blocks = text.partition("Blocks against the dense net, seed by seed: ")[2]
+        assert blocks.startswith(f"(8,1)-BD_5 {minus}{cost}")
+    assert "2 verdicts by one seed, which has no spread." in said
+    assert "cuda-convnet on SVHN (64,2)-BD_5 BDIP, seed 3, running 100/9,000" in said
+
+
+# ---- what the numbers come from -----------------------------------------------------------------
+
+
+def test_every_section_of_accuracies_tells_which_data_they_are_of(tmp_path: Path) -> None:
+    """SVHN's test set is another one than the paper's; CIFAR-10's is the official one."""
+    svhn_run(tmp_path, 1, known_as="the first 10,000 of 26,032")
+    for dataset, config, accuracy_ in (
+        ("svhn", "(1,1)-BD_5", 0.92),
+        ("cifar10", "(1,1)-BD_5", 0.76),
+        ("cifar10", "(8,1)-BD_5", 0.75),
+    ):
+        write_convnet_run(tmp_path, dataset, config, "bdip", 1, accuracy_)
+    results = load(tmp_path)
+    rows = table1.paper_rows(results)
+    drawn = accuracy.draw_all(results, tmp_path / "figures")
+    pairs = paired.comparisons(results, rows)
+    told = "tested on the first 10,000 of 26,032"
+    for section in (
+        accuracy_sections.table1_section(rows, []),
+        accuracy_sections.figures_section(drawn),
+        accuracy_sections.pairs_section(pairs),
+    ):
+        assert section.content.count(told) == 1, section.heading
+    assert told in summary_text(tmp_path, [])
+    of_cifar10 = [pair for pair in pairs if pair.first.key.dataset == "cifar10"]
+    assert "tested on" not in accuracy_sections.pairs_section(of_cifar10).content
+
+
+def test_figures_of_one_config_are_told_apart(tmp_path: Path) -> None:
+    for dataset in ("svhn", "cifar10"):
+        for config in ("(1,1)-BD_5", "(8,1)-BD_5"):
+            write_convnet_run(tmp_path, dataset, config, "bdip", 1, 0.7)
+    drawn = accuracy.draw_all(load(tmp_path), tmp_path)
+    names = [f"cuda-convnet on {name}, (8,1)-BD_5" for name in ("SVHN", "CIFAR-10")]
+    assert [one.name for one in drawn] == names
+    made = accuracy_sections.figures_section(drawn).content
+    for name in names:
+        assert f'alt="Test accuracy over iterations, {name}: dense ends at 70.00%' in made
+    for one, name in zip(drawn, names, strict=True):
+        assert accuracy_sections.figure_caption(one).startswith(f"{name}: mean test accuracy")
+    first, second = ((tmp_path / f"{one.stem}.svg").read_bytes() for one in drawn)
+    assert first != second  # the same numbers under another title
+
+
+def test_the_note_under_table_1_has_the_papers_own_words(made: Path) -> None:
+    text = Page(made).text
+    assert "Section 4.2 says \u201crandomly shuffle whole blocks each pass\u201d (PER_PASS" in text
+    assert "does not say whether" not in text
+
+
+# ---- slips --------------------------------------------------------------------------------------
+
+
+def slips(shown: set[str]) -> set[str]:
+    """The slips that the page has for what is shown."""
+    made = runs.slips_section(shown).content
+    return {name for name, slip in paper.slips().items() if page.text(slip.remark) in made}
+
+
+def test_every_slip_can_show() -> None:
+    shows = {part for slip in paper.slips().values() for part in slip.shows}
+    assert slips(shows) == set(paper.slips())
+    assert slips({"fashion-mnist"}) == set()
+
+
+def test_slips_show_by_finished_runs_of_any_net(tmp_path: Path) -> None:
+    write_run(tmp_path, "(1,100,1)-BD_3", "bdip", 1, 0.9, net="mlp500")
+    write_run(tmp_path, "(49,1)-BD_2", "ip_bdip,alpha=1e-2", 1, 0.9, net="mlp980")
+    write_run(tmp_path, "(10,1)-BD_4", "bdip", 1, 0.9, state="running", iteration=100)
+    write_run(tmp_path, "(100,1,1)-BD_3", "shuffle_per_pass", 1, 0.9, net="mlp500")
+    shown = runs.shown_parts(load(tmp_path), [], [])
+    assert {"mlp500", "mlp980", "mnist", "bdip", "ip_bdip", "shuffle"} <= shown
+    assert not shown & {"lenet", "spectrum", "cuda_convnet"}
+    wanted = {"mlp-reference-variance", "fig3-of-34", "eq1-indicator", "each-pass"}
+    assert wanted <= slips(shown)
+    assert not slips(shown) & {"two-relu", "eq3-support", "convnet-1024-twice"}
+
+
+def test_slips_show_by_figures_of_section_5_and_by_timings(tmp_path: Path) -> None:
+    nothing = load(tmp_path)
+    assert runs.shown_parts(nothing, [], []) == set()
+    figures = [Drawn("figure09", "", "", "", "", (1, 1))]
+    about_spectra = {"eq3-support", "eigenvalues-as-singular-values", "zeros-left-out"}
+    assert about_spectra <= slips(runs.shown_parts(nothing, figures, []))
+    write_timings(tmp_path / "bench" / "own")
+    measured = [Measured(timings.load(tmp_path / "bench" / "own"), [], [])]
+    assert "convnet-1024-twice" in slips(runs.shown_parts(nothing, [], measured))
 
 
 # ---- FIXED or PER_PASS, decided by the data alone -----------------------------------------------

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from analysis_runs import write_lenet_sisters, write_run
+from analysis_runs import svhn_run, write_convnet_run, write_lenet_sisters, write_run
 
 from analysis import history, table1
 from analysis.results import Results, load
@@ -63,25 +63,6 @@ def test_data_that_is_not_at_hand_is_told(tmp_path: Path, monkeypatch: pytest.Mo
     assert table1.ours_text(row).startswith("not run: `make train NET=cuda_convnet DATASET=svhn")
 
 
-def svhn_run(base: Path, seed: int, **test: object) -> None:
-    about = {"records_sha256": "a" * 64, "imported_sha256": "b" * 64}
-    data = {
-        "train": {"count": 73257, "official_count": 73257, "known_as": "all 73,257"} | about,
-        "test": {"count": 10000, "official_count": 26032} | about | test,
-    }
-    write_run(
-        base,
-        "(8,1)-BD_5",
-        "bdip",
-        seed,
-        0.91,
-        net="cuda_convnet",
-        dataset="svhn",
-        max_iter=9000,
-        data=data,
-    )
-
-
 def test_what_was_imported_is_said_beside_the_number(tmp_path: Path) -> None:
     svhn_run(tmp_path / "known", 1, known_as="the first 10,000 of 26,032")
     svhn_run(tmp_path / "other", 1)
@@ -101,6 +82,18 @@ def test_what_was_imported_is_said_beside_the_number(tmp_path: Path) -> None:
     svhn_run(tmp_path / "known", 2)
     row = rows_by_name(load(tmp_path / "known"))["svhn", "(8,1)-BD_5", "bdip"]
     assert row.data_note.count("tested on") == 2
+
+
+def test_data_that_is_not_official_is_told_once_for_its_results(tmp_path: Path) -> None:
+    svhn_run(tmp_path, 1, known_as="the first 10,000 of 26,032")
+    write_run(tmp_path, "(10,1)-BD_4", "bdip", 1, 0.99)
+    told = "trained on all 73,257, tested on the first 10,000 of 26,032"
+    said = table1.data_sentences(table1.paper_rows(load(tmp_path)))
+    assert said == [f"cuda-convnet on SVHN: {told}."]
+    # Beside a result on the official data it says which of them is meant.
+    write_convnet_run(tmp_path, "svhn", "(1,1)-BD_5", "bdip", 1, 0.92)
+    said = table1.data_sentences(table1.paper_rows(load(tmp_path)))
+    assert said == [f"cuda-convnet on SVHN, (8,1)-BD_5 BDIP: {told}."]
 
 
 def test_the_history_says_which_file_was_imported(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from analysis_runs import write_run
 from bench_timings import write_timings
 
 from analysis import readme
@@ -28,7 +29,7 @@ def test_tables_are_what_the_reference_results_give() -> None:
 
 
 def test_marks_that_are_gone_are_reported() -> None:
-    for name in ("table 1", "speed", "engines"):
+    for name in ("table 1", "accuracy", "speed", "engines"):
         readme.replaced(TEXT, name, "")
         with pytest.raises(AnalysisError, match=rf"README\.md has no lines <!-- {name}: begin"):
             readme.replaced("no marks", name, "table\n")
@@ -52,6 +53,36 @@ def test_speed_comes_from_reference_timings_alone(tmp_path: Path) -> None:
     assert readme.figure(reference).startswith(b"<?xml")
 
 
+def test_sentences_come_from_the_results(tmp_path: Path) -> None:
+    """Each number of seeds, difference and count of settings is that of the runs."""
+    config, validation = "(10,1)-BD_4", "mnist-validation"
+    for seed, gain in ((1, 0.0010), (2, -0.0004), (3, 0.0006)):
+        write_run(tmp_path, config, "bdip", seed, 0.98)
+        write_run(tmp_path, config, "ip_bdip", seed, 0.98 + gain)
+    write_run(tmp_path, config, "shuffle", 1, 0.9881)
+    write_run(tmp_path, config, "shuffle_per_pass", 1, 0.5)
+    for method, accuracies in {
+        "bdip": (0.98, 0.98),
+        "ip_bdip": (0.99,),
+        "ip_bdip,alpha=1e-3": (0.97, 0.98),
+    }.items():
+        for seed, accuracy in enumerate(accuracies, 1):
+            write_run(tmp_path, config, method, seed, accuracy, dataset=validation)
+    seeds, shuffles, pruned = readme.passages(tmp_path)["accuracy"].splitlines()
+    assert seeds.startswith("- 3 of the 27 numbers")
+    assert seeds.endswith(": MNIST with 1 to 3 seeds.")
+    assert shuffles.endswith(
+        "LeNet-5 on MNIST, FIXED is nearer in the one config, by less than these seeds can settle."
+    )
+    assert "is +0.19 to +0.19 points in the paper" in pruned
+    assert f"MNIST {config} +0.04 (no difference that 3 seeds can show)." in pruned
+    assert pruned.endswith("above BDIP with 1 of 2 settings for MNIST (1 or 2 seeds each).")
+
+
+def test_no_results_no_sentences(tmp_path: Path) -> None:
+    assert readme.passages(tmp_path / "reference")["accuracy"] is None
+
+
 def test_targets_exist() -> None:
     named = set(re.findall(r"\bmake ([a-z][a-z0-9-]+)", TEXT))
     help_text = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -61,10 +92,9 @@ def test_targets_exist() -> None:
 
 
 def test_paths_exist() -> None:
-    tracked = subprocess.run(
-        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.split("\n")
-    # Where there is no git (an image made of the files alone), nothing can be compared.
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    tracked = listed.stdout.split("\n")
+    # Where git knows no files (an image made of the files alone), nothing can be compared.
     if tracked == [""]:
         pytest.skip("not a git checkout")
     folders = {"/".join(path.split("/")[:n]) for path in tracked for n in range(1, 8)}

@@ -121,7 +121,8 @@ def _judge_drops(claim: Claim, evidence: Evidence, rows: list[Row]) -> Finding:
         dense = _dense_key(rows[0].key)
         return missing(dense if evidence.accuracy(dense) is None else rows[0].key)
     row, worst = max(done, key=lambda pair: pair[1].mean)
-    ours = f"{spread_text(worst.values)} points at {row.key.config} {row.label}"
+    place = f"{table1.section_text(row.key)}, {row.key.config} {row.label}"
+    ours = f"{spread_text(worst.values)} points at {place}"
 
     def kept(drop: float) -> bool:
         return drop < claim.value or (claim.relation == "<=" and drop == claim.value)

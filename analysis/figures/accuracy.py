@@ -18,7 +18,7 @@ from analysis.errors import run_main
 from analysis.figures import style
 from analysis.files import write_text
 from analysis.results import Key, Results, Summary, load, measured_curve
-from analysis.table1 import Row, other_rows, paper_rows
+from analysis.table1 import Row, other_rows, paper_rows, section_text
 
 # A curve that ends this many points or more under the best is left to the upper panel, but for
 # the block layers themselves, which the figure is about.
@@ -46,8 +46,13 @@ class Drawn:
     """A figure that was written: its stem under the folder, and the curves in it."""
 
     stem: str
-    config: str
+    place: Key
     curves: tuple[Curve, ...]
+
+    @property
+    def name(self) -> str:
+        """What it is called: nets of one config on two data sets have a figure each."""
+        return name_of(self.place)
 
 
 def seed_curve(results: Results, row: Row) -> Curve:
@@ -86,6 +91,11 @@ def _is_compared(place: Key, rows: list[Row]) -> bool:
     """True for a config of Table 1, or one trained with several methods."""
     own = [row for row in rows if row.key.config == place.config]
     return any(row.cell for row in own) or len(own) > 1
+
+
+def name_of(place: Key) -> str:
+    """``LeNet-5 on MNIST, (10,1)-BD_4``."""
+    return f"{section_text(place)}, {place.config}"
 
 
 def stem_of(place: Key) -> str:
@@ -143,7 +153,7 @@ def draw(place: Key, curves: list[Curve], stem: Path) -> None:
         zoom.set_ylim(low, high)
         zoom.set_xlim(0, last * 1.05)
         handles, labels = whole.get_legend_handles_labels()
-        title = place.config.replace("BD_", "BD$_") + "$"
+        title = name_of(place).replace("-BD_", "-BD$_") + "$"
         figure.legend(handles, labels, loc="outside upper center", ncol=2, title=title)
         whole.set_ylabel("test accuracy (%)")
         zoom.set_ylabel("the same, enlarged (%)")
@@ -177,7 +187,7 @@ def draw_all(results: Results, out: Path) -> list[Drawn]:
         stem = stem_of(place)
         draw(place, curves, out / stem)
         write_text(out / f"{stem}.csv", curves_csv(curves))
-        drawn.append(Drawn(stem, place.config, tuple(curves)))
+        drawn.append(Drawn(stem, place, tuple(curves)))
     return drawn
 
 

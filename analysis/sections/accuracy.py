@@ -23,6 +23,7 @@ from analysis.table1 import Row, accuracy_text, signed
 FIGURE_SIZE = (350, 450)
 MANY = 8  # results that have no cell: more are shown when asked for
 SOURCE_WORDS = {OWN: "own", REFERENCE: "reference"}
+EACH_PASS = "4.2/shuffle-each-pass"
 
 
 TABLE1_COLUMNS = [
@@ -69,18 +70,27 @@ def table1_lines(rows: list[Row]) -> list[Html]:
     return lines
 
 
+def data_notes(rows: list[Row]) -> list[Html]:
+    """A line for each data set whose results are not on the official data, as runs record it."""
+    return [paragraph(told, "note") for told in table1.data_sentences(rows)]
+
+
 def table1_section(rows: list[Row], others: list[Row]) -> Section:
     """The paper's cells beside ours, then the results that have no cell there."""
+    each_pass = paper.claims()[EACH_PASS]
     parts = [
         paragraph(table1.CAPTION, "note"),
         paragraph(
-            "The paper gives one column for random shuffling of blocks and does not say whether "
-            "the shuffle is drawn once and kept (FIXED here) or again at every pass (PER_PASS "
-            "here); both stand below beside the same number. The paper's numbers are of one run "
-            "each, as far as it says.",
+            "The paper has one column for random shuffling of blocks, and two readings of it: "
+            f"{each_pass.place.partition(',')[0]} says \N{LEFT DOUBLE QUOTATION MARK}"
+            f"{each_pass.printed}\N{RIGHT DOUBLE QUOTATION MARK} (PER_PASS here), but like in a "
+            "layer of cuda-convnet, which draws its connections once and keeps them (FIXED here). "
+            "Both stand below beside the same number. The paper's numbers are of one run each, as "
+            "far as it says.",
             "note",
         ),
         table(TABLE1_COLUMNS, table1_lines(rows)),
+        *data_notes(rows + others),
     ]
     if others:
         heading = "Other results, with no cell in the paper's table"
@@ -101,7 +111,7 @@ def figure_caption(drawn: accuracy.Drawn) -> str:
         for curve in drawn.curves
     )
     bands = any(curve.summary.n > 1 for curve in drawn.curves)
-    told = f"{drawn.config}: mean test accuracy"
+    told = f"{drawn.name}: mean test accuracy"
     if bands:
         told += ", bands one standard deviation over seeds"
     if any(curve.row.cell for curve in drawn.curves):
@@ -110,30 +120,45 @@ def figure_caption(drawn: accuracy.Drawn) -> str:
 
 
 def figures_section(drawn: list[accuracy.Drawn]) -> Section:
+    """A figure for each net, data set and config, and what they were trained and tested on."""
     pictures = [
         figure(
             one.stem,
             "figures",
-            f"Test accuracy over iterations, {one.config}: "
+            f"Test accuracy over iterations, {one.name}: "
             + ", ".join(f"{c.row.label} ends at {c.mean[-1]:.2f}%" for c in one.curves),
             figure_caption(one),
             FIGURE_SIZE,
         )
         for one in drawn
     ]
-    content = element("div", join(pictures), class_="figures")
+    # The dense net is in each figure of its data set.
+    rows = list({curve.row.key: curve.row for one in drawn for curve in one.curves}.values())
+    content = join([*data_notes(rows), element("div", join(pictures), class_="figures")])
     return Section("accuracy", "Test accuracy over iterations", content)
 
 
+def shuffles_by_data(rows: list[Row]) -> dict[str, list[shuffles.Evidence]]:
+    """{net and data set: both shuffles at its configs}: two data sets share their configs."""
+    found: dict[str, list[shuffles.Evidence]] = {}
+    for one in shuffles.evidence(rows):
+        found.setdefault(table1.section_text(one.fixed.key), []).append(one)
+    return found
+
+
 def shuffle_section(rows: list[Row]) -> Section:
-    said = shuffles.sentences(shuffles.evidence(rows))
+    """What each reading of the paper's column gives, a paragraph for each data set."""
+    found = shuffles_by_data(rows)
+    said = [f"{name}. {' '.join(shuffles.sentences(here))}" for name, here in found.items()]
+    said = said or shuffles.sentences([])
+    both = [row for one in shuffles.evidence(rows) for row in (one.fixed, one.per_pass)]
     explanation = (
         "Section 4.2 says that whole blocks are shuffled randomly each pass, as in a layer of "
         "cuda-convnet; that layer draws its connections once and keeps them. With FIXED a weight "
         "block always meets the same input block, in training and in testing. With PER_PASS it "
         "meets another one at each pass of training, and its own in testing."
     )
-    content = join([paragraph(explanation), paragraph(" ".join(said))])
+    content = join([paragraph(explanation), *map(paragraph, said), *data_notes(both)])
     return Section("shuffle", "FIXED or PER_PASS?", content)
 
 
@@ -212,5 +237,6 @@ def pairs_section(found: list[paired.Comparison]) -> Section:
     if others:
         heading = f"Other configs ({words.count(len(others), 'pair')})"
         parts.append(details(heading, _pairs_table(others)))
+    parts += data_notes([row for pair in found for row in (pair.first, pair.second)])
     parts.append(files(["paired.csv"]))
     return Section("pairs", "Method against method, seed by seed", join(parts))

@@ -36,7 +36,8 @@ MEANINGS = {
     EXACT: "settings, counts and formulas that are as printed",
     DIRECTION: "not within the spread, or one seed only, but true in the sense that the test names",
     FAILS: "neither",
-    NOT_RUN: "results are missing; the ledger names the command that makes them",
+    NOT_RUN: "results are missing, or too few to decide; the ledger names the command that makes "
+    "them",
     NOT_CHECKED: "quoted from other authors, or out of reach here",
 }
 RELATIONS = {"~": "about ", "<": "< ", "<=": "≤ ", ">": "> ", ">=": "≥ "}

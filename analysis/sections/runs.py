@@ -1,6 +1,7 @@
 """How the runs were made, and the slips of the paper."""
 
-from analysis import history, paper
+from analysis import history, methods, paper
+from analysis.figures.curves import Drawn
 from analysis.page import (
     Section,
     bullets,
@@ -11,7 +12,7 @@ from analysis.page import (
     paragraph,
 )
 from analysis.results import OWN, REFERENCE, Results
-from analysis.table1 import Row
+from analysis.sections.speed import Measured
 
 
 def history_section(results: Results) -> Section:
@@ -27,10 +28,25 @@ def history_section(results: Results) -> Section:
     return Section("history", "How it was run", join(parts))
 
 
-def slips_section(rows: list[Row]) -> Section:
-    """The slips of the paper that touch a net, a data set or a method with results here."""
-    shown = {part for row_ in rows if row_.shown for part in row_.key[:2]}
-    shown |= {row_.key.method for row_ in rows if row_.shown}
+def shown_parts(results: Results, section5: list[Drawn], measured: list[Measured]) -> set[str]:
+    """What the page shows, in the terms in which paper.json says where a slip shows.
+
+    Nets, data sets and methods of finished runs, the columns of Table 1 that these methods stand
+    for, the networks whose layers were timed, and "spectrum" where Section 5 has figures.
+    """
+    shown = {"spectrum"} if section5 else set()
+    for key in dict.fromkeys(run.key for run in results.runs if run.finished and run.key.net):
+        name = key.method.partition(",")[0]
+        shown |= {key.net, key.dataset, name}
+        if name in methods.METHODS and methods.METHODS[name].column:
+            shown.add(methods.METHODS[name].column)
+    for one in measured:
+        shown |= {place.group for place in one.timings.seconds}
+    return shown
+
+
+def slips_section(shown: set[str]) -> Section:
+    """The slips of the paper that touch something of `shown`; see `shown_parts`."""
     touching = [slip for slip in paper.slips().values() if shown & set(slip.shows)]
     if not touching:
         content = paragraph("None concerns a result shown here.")
