@@ -29,8 +29,8 @@ namespace caffe {
  *      become 0,
  *   7. ClearHistory(t): now and then, what the solver remembers of pruned
  *      entries becomes 0.
- * An entry that may be pruned and is 0 is pruned: there is no other state, so
- * weights are all that a snapshot has to hold.
+ * An entry that may be pruned and is 0 is pruned, whoever set it: there is no
+ * other state, so weights are all that a snapshot has to hold.
  */
 template <typename Dtype>
 class Pruner {
@@ -47,9 +47,12 @@ class Pruner {
   /// @brief Pruned entries have no gradient, so that their momentum decays: to
   ///        subnormal numbers, with which processors are many times slower, and
   ///        which never become 0. It moves nothing, and is cleared in time.
-  void ClearHistory(int iter, Blob<Dtype>* history);
-  /// @brief To be called when weights came from elsewhere (a snapshot).
-  void Forget() { known_ = false; }
+  /// @param parameter whose history it is, this one or any other
+  void ClearHistory(int iter, const Blob<Dtype>* parameter,
+      Blob<Dtype>* history);
+  /// @brief To be called when weights came from elsewhere (a snapshot): they may
+  ///        not be pruned as far as the phase has come.
+  void Forget() { cut_ = false; }
 
   /// @brief How many entries of the parameter are not 0.
   int64_t left() const;
@@ -70,6 +73,8 @@ class Pruner {
   int64_t CutTo(int iter) const;
   void CutEntries(int64_t keep);
   void CutOutputs(int64_t keep);
+  void CheckSize(Dtype size) const;
+  /// @brief NODE: sets table_ to what the weights say.
   void FindRemovedOutputs();
   PruneRegion Region(PruneRegion::Kind kind, const Blob<Dtype>& blob);
   /// @param gradient the blob whose data, or diff, is the gradient
@@ -85,7 +90,7 @@ class Pruner {
   /// BLOCKS: the block of columns that belongs to each block of rows. ROWS: 1
   /// for outputs that are removed.
   Blob<int> table_;
-  bool known_;  ///< NODE: whether table_ is right
+  bool cut_;  ///< MAGNITUDE, NODE: whether as much is cut as has to be by now
   /// NODE: what else loses removed outputs, and whether by rows or by columns.
   vector<std::pair<Blob<Dtype>*, PruneRegion::Kind> > followers_;
 

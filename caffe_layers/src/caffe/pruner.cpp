@@ -29,7 +29,7 @@ template <typename Dtype>
 Pruner<Dtype>::Pruner(const PruneParameter& param, const Net<Dtype>& net,
     int layer_id, int param_id, int max_iter)
     : param_(param), blob_(net.layers()[layer_id]->blobs()[param_id].get()),
-      known_(false) {
+      cut_(false) {
   name_ = net.layer_names()[layer_id] + "[" + format_int(param_id) + "]";
   Check(net, layer_id, param_id, max_iter);
   rows_ = blob_->shape(0);
@@ -159,14 +159,16 @@ int64_t Pruner<Dtype>::left() const {
 }
 
 // A cut at the start of each of `steps` equal parts of the phase, each of which
-// leaves the same fraction of what the one before left.
+// leaves the same fraction of what the one before left. If that of the part at
+// hand, or past the phase that of the last one, was not made yet, now.
 template <typename Dtype>
 int64_t Pruner<Dtype>::CutTo(int iter) const {
-  if (phase(iter) != DURING) { return -1; }
   const int64_t steps = param_.steps();
   const int64_t done = iter - param_.start();
-  const int64_t step = done * steps / param_.iters();
-  if (done > 0 && step == (done - 1) * steps / param_.iters()) { return -1; }
+  const int64_t step = std::min(done * steps / param_.iters(), steps - 1);
+  const bool begins = phase(iter) == DURING &&
+      (done == 0 || step > (done - 1) * steps / param_.iters());
+  if (cut_ && !begins) { return -1; }
   const double all = kind_ == PruneRegion::ROWS ? rows_ : blob_->count();
   return std::floor(all * std::pow(param_.keep() / all,
       (step + 1.) / steps) + 0.5);
@@ -180,6 +182,7 @@ void Pruner<Dtype>::CutEntries(int64_t keep) {
   vector<std::pair<Dtype, int> > entries(blob_->count());
   for (int i = 0; i < entries.size(); ++i) {
     entries[i] = std::make_pair(std::fabs(w[i]), i);
+    CheckSize(entries[i].first);
   }
   std::nth_element(entries.begin(), entries.begin() + cut, entries.end());
   for (int i = 0; i < cut; ++i) {
@@ -192,8 +195,11 @@ void Pruner<Dtype>::CutOutputs(int64_t keep) {
   const Dtype* w = blob_->cpu_data();
   vector<std::pair<Dtype, int> > outputs(rows_);
   for (int i = 0; i < rows_; ++i) {
-    outputs[i] = std::make_pair(
-        caffe_cpu_dot(cols_, w + i * cols_, w + i * cols_), i);
+    // Those that are removed first: the squares of others may come to 0 too.
+    const Dtype squares = table_.cpu_data()[i] ? Dtype(-1) :
+        caffe_cpu_dot(cols_, w + i * cols_, w + i * cols_);
+    outputs[i] = std::make_pair(squares, i);
+    CheckSize(squares);
   }
   std::sort(outputs.begin(), outputs.end());
   for (int i = 0; i < rows_ - keep; ++i) {
@@ -202,21 +208,50 @@ void Pruner<Dtype>::CutOutputs(int64_t keep) {
   ApplyZero(PruneRegion::ROWS, blob_, DATA);
 }
 
-// An output is removed if all of its weights are 0.
+// What is not a number has no place in an order.
+template <typename Dtype>
+void Pruner<Dtype>::CheckSize(Dtype size) const {
+  CHECK(!std::isnan(size)) << "Training has diverged before the cut of " << name_
+      << ": some of its weights are not numbers. A smaller base_lr may help.";
+}
+
+#ifndef CPU_ONLY
+template <typename Dtype>
+void prune_gradient_gpu(const PruneRegion& region, Dtype l1, Dtype l2,
+    const Dtype* w, Dtype* g);
+template <typename Dtype>
+void prune_update_gpu(const PruneRegion& region, PruneRule rule,
+    Dtype threshold, const Dtype* d, Dtype* w);
+template <typename Dtype>
+void prune_zero_gpu(const PruneRegion& region, Dtype* w);
+template <typename Dtype>
+void prune_find_gpu(int rows, int cols, const Dtype* w, int* removed);
+#endif
+
+// An output is removed if all of its weights are 0. Looked at in each update,
+// since weights may be set and loaded at any time.
 template <typename Dtype>
 void Pruner<Dtype>::FindRemovedOutputs() {
-  const Dtype* w = blob_->cpu_data();
-  int* removed = table_.mutable_cpu_data();
-  for (int i = 0; i < rows_; ++i) {
-    removed[i] = std::count(w + i * cols_, w + (i + 1) * cols_, Dtype(0))
-        == cols_;
+  if (kind_ != PruneRegion::ROWS) { return; }
+  if (Caffe::mode() == Caffe::GPU) {
+#ifndef CPU_ONLY
+    prune_find_gpu(rows_, cols_, blob_->gpu_data(),
+        table_.mutable_gpu_data());
+#else
+    NO_GPU;
+#endif
+    return;
   }
-  known_ = true;
+  for (int i = 0; i < rows_; ++i) {
+    table_.mutable_cpu_data()[i] =
+        AllZero(blob_->cpu_data() + i * cols_, cols_);
+  }
 }
 
 template <typename Dtype>
 void Pruner<Dtype>::MaskGradient(int iter) {
   if (phase(iter) == BEFORE) { return; }
+  FindRemovedOutputs();
   ApplyGradient(0, 0, blob_, DIFF);
   for (int i = 0; i < followers_.size(); ++i) {
     ApplyZero(followers_[i].second, followers_[i].first, DIFF);
@@ -226,6 +261,7 @@ void Pruner<Dtype>::MaskGradient(int iter) {
 template <typename Dtype>
 void Pruner<Dtype>::Gradient(int iter) {
   if (phase(iter) == BEFORE) { return; }
+  FindRemovedOutputs();
   const Dtype alpha = phase(iter) == DURING ? param_.alpha() : 0;
   const bool l1 = param_.type() == PruneParameter_Type_BLOCK_L1;
   ApplyGradient(l1 ? alpha : 0, l1 ? 0 : alpha, blob_, DIFF);
@@ -254,6 +290,7 @@ void Pruner<Dtype>::Update(int iter) {
     if (keep >= 0) { CutOutputs(keep); }
     break;
   }
+  cut_ = true;
 }
 
 template <typename Dtype>
@@ -265,23 +302,27 @@ void Pruner<Dtype>::RemoveOutputs(int iter) {
 }
 
 template <typename Dtype>
-void Pruner<Dtype>::ClearHistory(int iter, Blob<Dtype>* history) {
+void Pruner<Dtype>::ClearHistory(int iter, const Blob<Dtype>* parameter,
+    Blob<Dtype>* history) {
   const int interval = 64;  // 0.5 to the 64th is far from subnormal
   if (phase(iter) == BEFORE || iter % interval != 0) { return; }
-  ApplyGradient(0, 0, history, DATA);
+  if (parameter == blob_) { ApplyGradient(0, 0, history, DATA); }
+  for (int i = 0; i < followers_.size(); ++i) {
+    if (parameter == followers_[i].first) {
+      ApplyZero(followers_[i].second, history, DATA);
+    }
+  }
 }
 
 template <typename Dtype>
 PruneRegion Pruner<Dtype>::Region(PruneRegion::Kind kind,
     const Blob<Dtype>& blob) {
-  if (param_.type() == PruneParameter_Type_NODE && !known_) {
-    FindRemovedOutputs();
-  }
   PruneRegion region;
   region.kind = kind;
   region.rows = blob.shape(0);
   region.cols = blob.count(1);
   region.block_rows = region.block_cols = 1;
+  region.count = region.rows * region.cols;
   if (kind == PruneRegion::BLOCKS) {
     region.block_rows = region.rows / param_.blocks();
     region.block_cols = region.cols / param_.blocks();
@@ -298,24 +339,13 @@ PruneRegion Pruner<Dtype>::Region(PruneRegion::Kind kind,
   return region;
 }
 
-#ifndef CPU_ONLY
-template <typename Dtype>
-void prune_gradient_gpu(const PruneRegion& region, Dtype l1, Dtype l2,
-    const Dtype* w, Dtype* g);
-template <typename Dtype>
-void prune_update_gpu(const PruneRegion& region, PruneRule rule,
-    Dtype threshold, const Dtype* d, Dtype* w);
-template <typename Dtype>
-void prune_zero_gpu(const PruneRegion& region, Dtype* w);
-#endif
-
 // Calls body(begin, end, inside) for all runs of entries which are in the region
 // or not: loops without a test or a division for each entry.
 template <typename Body>
 static INLINE inline void ForEachRun(const PruneRegion& region,
     const Body& body) {
   const int cols = region.cols;
-  const int count = region.rows * cols;
+  const int count = region.count;
   if (region.kind == PruneRegion::EVERYWHERE) {
     body(0, count, true);
     return;

@@ -33,9 +33,17 @@ __global__ void PruneZeroKernel(const int n, const PruneRegion region,
 }
 
 template <typename Dtype>
+__global__ void PruneFindKernel(const int rows, const int cols, const Dtype* w,
+    int* removed) {
+  CUDA_KERNEL_LOOP(row, rows) {
+    removed[row] = AllZero(w + row * cols, cols);
+  }
+}
+
+template <typename Dtype>
 void prune_gradient_gpu(const PruneRegion& region, Dtype l1, Dtype l2,
     const Dtype* w, Dtype* g) {
-  const int n = region.rows * region.cols;
+  const int n = region.count;
   // NOLINT_NEXT_LINE(whitespace/operators)
   PruneGradientKernel<Dtype><<<CAFFE_GET_BLOCKS(n), CAFFE_CUDA_NUM_THREADS>>>(
       n, region, l1, l2, w, g);
@@ -45,7 +53,7 @@ void prune_gradient_gpu(const PruneRegion& region, Dtype l1, Dtype l2,
 template <typename Dtype>
 void prune_update_gpu(const PruneRegion& region, PruneRule rule,
     Dtype threshold, const Dtype* d, Dtype* w) {
-  const int n = region.rows * region.cols;
+  const int n = region.count;
   // NOLINT_NEXT_LINE(whitespace/operators)
   PruneUpdateKernel<Dtype><<<CAFFE_GET_BLOCKS(n), CAFFE_CUDA_NUM_THREADS>>>(
       n, region, rule, threshold, d, w);
@@ -54,10 +62,18 @@ void prune_update_gpu(const PruneRegion& region, PruneRule rule,
 
 template <typename Dtype>
 void prune_zero_gpu(const PruneRegion& region, Dtype* w) {
-  const int n = region.rows * region.cols;
+  const int n = region.count;
   // NOLINT_NEXT_LINE(whitespace/operators)
   PruneZeroKernel<Dtype><<<CAFFE_GET_BLOCKS(n), CAFFE_CUDA_NUM_THREADS>>>(
       n, region, w);
+  CUDA_POST_KERNEL_CHECK;
+}
+
+template <typename Dtype>
+void prune_find_gpu(int rows, int cols, const Dtype* w, int* removed) {
+  // NOLINT_NEXT_LINE(whitespace/operators)
+  PruneFindKernel<Dtype><<<CAFFE_GET_BLOCKS(rows), CAFFE_CUDA_NUM_THREADS>>>(
+      rows, cols, w, removed);
   CUDA_POST_KERNEL_CHECK;
 }
 
@@ -71,5 +87,9 @@ template void prune_update_gpu<double>(const PruneRegion& region,
     PruneRule rule, double threshold, const double* d, double* w);
 template void prune_zero_gpu<float>(const PruneRegion& region, float* w);
 template void prune_zero_gpu<double>(const PruneRegion& region, double* w);
+template void prune_find_gpu<float>(int rows, int cols, const float* w,
+    int* removed);
+template void prune_find_gpu<double>(int rows, int cols, const double* w,
+    int* removed);
 
 }  // namespace caffe

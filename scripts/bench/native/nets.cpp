@@ -43,7 +43,7 @@ class Update {
          << "layer { name: 'data' type: 'Input' top: 'data' input_param { shape { dim: 1 dim: " << K << " } } } "
          << "layer { name: 'ip' type: 'InnerProduct' bottom: 'data' top: 'ip' ";
     if (prune) {
-      text << "param { prune { type: BLOCK_L1 blocks: " << b << " start: 0 iters: 1000 alpha: 0.001 } } ";
+      text << "param { prune { type: BLOCK_L1 blocks: " << b << " start: 0 iters: 1000000000 alpha: 0.001 } } ";
     }
     text << "inner_product_param { num_output: " << N << " bias_term: false "
          << "weight_filler { type: 'uniform' min: -1 max: 1 } } } }";

@@ -21,11 +21,13 @@ namespace caffe {
  * @f$ y_i = W_i x_i + c_i @f$, with @f$ W_i @f$ of N/b x K/b weights, N K/b in
  * all. With blocks: 1 it is InnerProduct, and weights copy both ways.
  *
- * Blobs: the weights, (N, K/b), block i in rows i N/b ... (i + 1) N/b - 1, so
- * that a filler finds a fan-in of K/b and Xavier's variance is b/K; the bias,
- * (N), if there is one; and with shuffle: FIXED the permutation, (b), which is
- * not learned: block i of the outputs is then a product of block permutation[i]
- * of the inputs. With shuffle: PER_PASS the permutation is drawn anew for each
+ * Blobs: the weights, (N, K/b), block i in rows i N/b ... (i + 1) N/b - 1; the
+ * bias, (N), if there is one; and with shuffle: FIXED the permutation, (b), which
+ * is not learned: block i of the outputs is then a product of block
+ * permutation[i] of the inputs. A filler fills each block as if it were the
+ * weights of an InnerProduct: it finds a fan-in of K/b, so that Xavier's variance
+ * is b/K, and a fan-out of N/b outputs, which is also what gaussian's sparse goes
+ * by. With shuffle: PER_PASS the permutation is drawn anew for each
  * forward pass of training, from the generator's state at setup (the solver's
  * random_seed and the fillers before), the layer's name and the number of passes
  * before, and it is the identity when testing.

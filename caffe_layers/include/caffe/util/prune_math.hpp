@@ -37,6 +37,7 @@ struct PruneRegion {
   Kind kind;
   int rows, cols;
   int block_rows, block_cols;
+  int count;  // rows * cols, where there would be bytes that nobody sets
   const int* table;
 };
 
@@ -72,9 +73,18 @@ CAFFE_HOST_DEVICE inline Dtype PrunedWeight(Dtype w, Dtype d, PruneRule rule,
   const Dtype updated = w - d;
   // How far it is from 0, on the side of 0 where it was.
   const Dtype away = updated * WithSign(Dtype(1), w);
+  // Not >=: what is not a number stays so, and training is seen to diverge.
   const bool live = (w != 0) & (rule != PRUNE_CUT) &
-      ((rule == PRUNE_HOLD) | (away >= threshold));
+      ((rule == PRUNE_HOLD) | !(away < threshold));
   return live ? updated : Dtype(0);
+}
+
+/// @brief Whether all of n weights are 0.
+template <typename Dtype>
+CAFFE_HOST_DEVICE inline bool AllZero(const Dtype* w, int n) {
+  int i = 0;
+  while (i < n && w[i] == 0) { ++i; }
+  return i == n;
 }
 
 }  // namespace caffe

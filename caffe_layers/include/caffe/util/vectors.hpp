@@ -9,6 +9,9 @@
 // function that is compiled for a processor.
 #define CAFFE_INLINE inline __attribute__((always_inline))
 
+// No vector is handed to a function that is not inlined.
+#pragma GCC diagnostic ignored "-Wpsabi"
+
 namespace caffe {
 
 /// @brief Bytes of the vector registers of the processor at hand, 16 to 64.
@@ -35,6 +38,24 @@ template <typename Dtype, int BYTES> struct Vector {
   typedef Place Places __attribute__((vector_size(BYTES)));
   enum { LANES = BYTES / sizeof(Dtype) };
 };
+
+/// @brief Lane l: the one at places[l] among a's and then b's.
+template <typename Values, typename Places>
+CAFFE_INLINE Values Shuffle(const Values& a, const Values& b,
+    const Places& places) {
+#ifdef __clang__
+  // It has no such function, and needs none where places are constants.
+  enum { LANES = sizeof(places) / sizeof(places[0]) };
+  Values values;
+  for (int lane = 0; lane < LANES; ++lane) {
+    values[lane] = places[lane] < LANES ? a[places[lane]] :
+        b[places[lane] - LANES];
+  }
+  return values;
+#else
+  return __builtin_shuffle(a, b, places);
+#endif
+}
 
 template <typename Body, typename... Arguments>
 void WithVectors16(const Arguments&... arguments) {

@@ -42,7 +42,13 @@ void BlockInnerProductLayer<Dtype>::LayerSetUp(
     this->blobs_[0].reset(new Blob<Dtype>(weight_shape));
     shared_ptr<Filler<Dtype> > weight_filler(
         GetFiller<Dtype>(param().weight_filler()));
-    weight_filler->Fill(this->blobs_[0].get());
+    // Block by block, so that a filler finds the fans of an output block.
+    Blob<Dtype> block(vector<int>{N_ / blocks_, K_ / blocks_});
+    for (int i = 0; i < blocks_; ++i) {
+      block.set_cpu_data(
+          this->blobs_[0]->mutable_cpu_data() + i * block.count());
+      weight_filler->Fill(&block);
+    }
     if (bias_term_) {
       this->blobs_[1].reset(new Blob<Dtype>(vector<int>(1, N_)));
       shared_ptr<Filler<Dtype> > bias_filler(

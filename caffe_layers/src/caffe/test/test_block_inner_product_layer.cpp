@@ -564,17 +564,25 @@ TYPED_TEST(BlockInnerProductLayerTest, TestOneBlockIsInnerProduct) {
   }
 }
 
-// Xavier's variance is one over the fan-in, K/b; MSRA's twice that.
+// Xavier's variance is one over the fan-in, K/b, or the fan-out, N/b, or their
+// mean; MSRA's twice that.
 TYPED_TEST(BlockInnerProductLayerTest, TestFillerVariance) {
   typedef typename TypeParam::Dtype Dtype;
-  const int blocks[] = {1, 10, 50};
-  for (int i = 0; i < 3; ++i) {
-    const BlockShape shape = {{1, 50, 16}, 1, 500, blocks[i], true};
+  const struct {
+    FillerParameter::VarianceNorm norm;
+    double fan;  // b times a block's
+  } cases[] = {{FillerParameter::FAN_IN, 800}, {FillerParameter::FAN_OUT, 500},
+      {FillerParameter::AVERAGE, 650}};
+  for (int b : {1, 10, 50}) {
+    const BlockShape shape = {{1, 50, 16}, 1, 500, b, true};
     this->FillBottom(shape);
-    for (int msra = 0; msra < 2; ++msra) {
+    for (int i = 0; i < 6; ++i) {
+      const bool msra = i % 2;
       LayerParameter param = this->Parameter(shape, "NONE");
-      param.mutable_block_inner_product_param()->mutable_weight_filler()
-          ->set_type(msra ? "msra" : "xavier");
+      FillerParameter* filler = param.mutable_block_inner_product_param()
+          ->mutable_weight_filler();
+      filler->set_type(msra ? "msra" : "xavier");
+      filler->set_variance_norm(cases[i / 2].norm);
       BlockInnerProductLayer<Dtype> layer(param);
       layer.SetUp(this->bottom_vec_, this->top_vec_);
       const Blob<Dtype>& weights = *layer.blobs()[0];
@@ -582,12 +590,60 @@ TYPED_TEST(BlockInnerProductLayerTest, TestFillerVariance) {
       for (int j = 0; j < weights.count(); ++j) {
         squares += weights.cpu_data()[j] * weights.cpu_data()[j];
       }
-      const double expected = (1. + msra) * blocks[i] / shape.K();
+      const double expected = (1. + msra) * b / cases[i / 2].fan;
       // 8,000 or more draws: the estimate's deviation is under 1.6%.
       EXPECT_NEAR(squares / weights.count() / expected, 1, 0.08)
-          << shape.name();
+          << shape.name() << ", norm " << cases[i / 2].norm;
     }
   }
+}
+
+// By the fan-in blocks are filled with the numbers that a matrix of their rows
+// is filled with, and all that is drawn later is the same.
+TYPED_TEST(BlockInnerProductLayerTest, TestFillerDrawsAsForOneMatrix) {
+  typedef typename TypeParam::Dtype Dtype;
+  const BlockShape shape = {{2, 3, 7}, 1, 9, 3, false};  // blocks of 3 x 7
+  this->FillBottom(shape);
+  const char* types[] = {"constant", "uniform", "gaussian", "xavier", "msra",
+      "positive_unitball"};
+  for (const char* type : types) {
+    LayerParameter param = this->Parameter(shape, "NONE");
+    FillerParameter* filler_param = param.mutable_block_inner_product_param()
+        ->mutable_weight_filler();
+    filler_param->set_type(type);
+    filler_param->set_value(3);
+    Caffe::set_random_seed(7);
+    BlockInnerProductLayer<Dtype> layer(param);
+    layer.SetUp(this->bottom_vec_, this->top_vec_);
+    const unsigned int next = caffe_rng_rand();
+    Blob<Dtype> expected(vector<int>{9, 7});
+    Caffe::set_random_seed(7);
+    scoped_ptr<Filler<Dtype> > filler(GetFiller<Dtype>(*filler_param));
+    filler->Fill(&expected);
+    ASSERT_EQ(expected.shape(), layer.blobs()[0]->shape());
+    for (int i = 0; i < expected.count(); ++i) {
+      EXPECT_EQ(expected.cpu_data()[i], layer.blobs()[0]->cpu_data()[i])
+          << type << ", entry " << i;
+    }
+    EXPECT_EQ(caffe_rng_rand(), next) << type;
+  }
+}
+
+// Caffe's `sparse` counts on as many inputs as outputs: those of a block.
+TYPED_TEST(BlockInnerProductLayerTest, TestSparseFiller) {
+  typedef typename TypeParam::Dtype Dtype;
+  const BlockShape shape = {{1, 50, 16}, 1, 500, 10, false};
+  this->FillBottom(shape);
+  LayerParameter param = this->Parameter(shape, "NONE");
+  param.mutable_block_inner_product_param()->mutable_weight_filler()
+      ->set_sparse(5);
+  BlockInnerProductLayer<Dtype> layer(param);
+  layer.SetUp(this->bottom_vec_, this->top_vec_);
+  const Blob<Dtype>& weights = *layer.blobs()[0];
+  const int zeros = std::count(weights.cpu_data(),
+      weights.cpu_data() + weights.count(), Dtype(0));
+  // 5 of a block's 50 outputs; the deviation is .0015.
+  EXPECT_NEAR(1. - static_cast<double>(zeros) / weights.count(), 0.1, 0.008);
 }
 
 // A shuffled layer and those after it are filled as without the shuffle.

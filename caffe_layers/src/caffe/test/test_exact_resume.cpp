@@ -13,6 +13,7 @@
 
 #include "caffe/blob.hpp"
 #include "caffe/common.hpp"
+#include "caffe/layers/base_data_layer.hpp"
 #include "caffe/sgd_solvers.hpp"
 #include "caffe/util/db.hpp"
 #include "caffe/util/hdf5.hpp"
@@ -24,6 +25,54 @@ using boost::scoped_ptr;
 using std::ostringstream;
 
 namespace caffe {
+
+// What is logged while it lives.
+class Log : public google::LogSink {
+ public:
+  Log() : level_(FLAGS_minloglevel) {
+    FLAGS_minloglevel = google::GLOG_INFO;
+    google::AddLogSink(this);
+  }
+  virtual ~Log() {
+    google::RemoveLogSink(this);
+    FLAGS_minloglevel = level_;
+  }
+  virtual void send(google::LogSeverity severity, const char* path,
+      const char* name, int line, const struct ::tm* time, const char* message,
+      size_t length) {
+    text_ += string(severity == google::GLOG_WARNING ? "warning: " : "") +
+        string(message, length) + "\n";
+  }
+  bool has(const string& what) const {
+    return text_.find(what) != string::npos;
+  }
+
+ private:
+  const int level_;
+  string text_;
+};
+
+// A prefetching layer with all but what Data does better: batch i is i.
+template <typename Dtype>
+class CountingLayer : public BasePrefetchingDataLayer<Dtype> {
+ public:
+  CountingLayer() : BasePrefetchingDataLayer<Dtype>(LayerParameter()),
+      loaded_(0) {}
+  virtual ~CountingLayer() { this->StopInternalThread(); }
+  virtual void DataLayerSetUp(const vector<Blob<Dtype>*>& bottom,
+      const vector<Blob<Dtype>*>& top) {
+    for (int i = 0; i < this->prefetch_.size(); ++i) {
+      this->prefetch_[i]->data_.Reshape(vector<int>(1, 1));
+    }
+  }
+
+ protected:
+  virtual void load_batch(Batch<Dtype>* batch) {
+    batch->data_.mutable_cpu_data()[0] = loaded_++;
+  }
+
+  int loaded_;
+};
 
 // Training which is stopped and goes on from a snapshot gives the bits of
 // training which was never stopped, whatever the nets draw and read.
@@ -65,10 +114,16 @@ class ExactResumeTest : public MultiDeviceTest<TypeParam> {
     return text.str();
   }
 
-  // transform: of the train data; more: layers between `data` and `ip`.
+  // transform: of the data; more: layers between `data` and `ip`.
   shared_ptr<Solver<Dtype> > NewSolver(const string& type,
       const string& format, const string& transform, const string& shuffle,
       const string& more) {
+    return shared_ptr<Solver<Dtype> >(SolverRegistry<Dtype>::CreateSolver(
+        Parameter(type, format, transform, shuffle, more)));
+  }
+
+  SolverParameter Parameter(const string& type, const string& format,
+      const string& transform, const string& shuffle, const string& more) {
     ostringstream text;
     text << "type: '" << type << "' base_lr: 0.02 lr_policy: 'multistep' "
         << "gamma: 0.5 stepvalue: 3 stepvalue: 9 weight_decay: 0.001 "
@@ -78,7 +133,7 @@ class ExactResumeTest : public MultiDeviceTest<TypeParam> {
         << "iter_size: 2 test_iter: 2 test_interval: 4 "
         << "snapshot_prefix: '" << folder_ << "/snap' "
         << "snapshot_format: " << format << " net_param { "
-        << DataLayer("TRAIN", 3, transform) << DataLayer("TEST", 2, "") << more
+        << DataLayer("TRAIN", 3, transform) << DataLayer("TEST", 2, transform) << more
         << "layer { name: 'ip' type: 'BlockInnerProduct' bottom: 'data' "
         << "top: 'ip' block_inner_product_param { num_output: 8 blocks: 4 "
         << "shuffle: " << shuffle << " weight_filler { type: 'xavier' } } } "
@@ -91,8 +146,7 @@ class ExactResumeTest : public MultiDeviceTest<TypeParam> {
     CHECK(google::protobuf::TextFormat::ParseFromString(text.str(), &param));
     param.set_solver_mode(Caffe::mode() == Caffe::CPU ?
         SolverParameter_SolverMode_CPU : SolverParameter_SolverMode_GPU);
-    return shared_ptr<Solver<Dtype> >(
-        SolverRegistry<Dtype>::CreateSolver(param));
+    return param;
   }
 
   // All parameters, and what the next forward passes of both nets see: where
@@ -173,6 +227,88 @@ TYPED_TEST(ExactResumeTest, TestSolvers) {
 
 TYPED_TEST(ExactResumeTest, TestRandomTransforms) {
   this->Check("SGD", "BINARYPROTO", "mirror: true", "NONE", "");
+  this->Check("SGD", "BINARYPROTO", "crop_size: 2", "NONE", "");
+  this->Check("SGD", "HDF5", "mirror: true crop_size: 2", "NONE", "");
+}
+
+// An earlier snapshot restored into the solver that went on: Data goes back.
+TYPED_TEST(ExactResumeTest, TestGoingBack) {
+  typedef typename TypeParam::Dtype Dtype;
+  const char* transforms[] = {"", "mirror: true crop_size: 2"};
+  for (int i = 0; i < 2; ++i) {
+    shared_ptr<Solver<Dtype> > solver = this->NewSolver("SGD", "BINARYPROTO",
+        transforms[i], "PER_PASS", "");
+    solver->Step(8);
+    const vector<Dtype> expected = this->State(solver.get());
+    solver = this->NewSolver("SGD", "BINARYPROTO", transforms[i], "PER_PASS",
+        "");
+    solver->Step(3);
+    solver->Snapshot();
+    solver->Step(4);
+    Log log;
+    solver->Restore((this->folder_ + "/snap_iter_3.solverstate").c_str());
+    EXPECT_FALSE(log.has("cannot go back")) << i;
+    solver->Step(5);
+    EXPECT_EQ(expected, this->State(solver.get())) << i;
+  }
+}
+
+// Other layers read on where they are, and say so.
+TYPED_TEST(ExactResumeTest, TestLayersThatCannotGoBack) {
+  typedef typename TypeParam::Dtype Dtype;
+  CountingLayer<Dtype> layer;
+  Blob<Dtype> top;
+  const vector<Blob<Dtype>*> tops(1, &top);
+  layer.SetUp(vector<Blob<Dtype>*>(), tops);
+  Log log;
+  layer.SetPosition(7);
+  EXPECT_TRUE(log.has("reads and drops 7 batches"));
+  EXPECT_FALSE(log.has("warning"));
+  for (int i = 7; i < 10; ++i) {
+    layer.Forward(vector<Blob<Dtype>*>(), tops);
+    EXPECT_EQ(i, top.cpu_data()[0]);
+  }
+  EXPECT_EQ(10, layer.position());
+  layer.SetPosition(3);
+  EXPECT_TRUE(log.has("warning: Layer  cannot go back and reads on"));
+  EXPECT_EQ(10, layer.position());
+  layer.Forward(vector<Blob<Dtype>*>(), tops);
+  EXPECT_EQ(10, top.cpu_data()[0]);
+}
+
+// A snapshot restored into a net whose data is not read: with a warning where
+// the snapshot tells of reading.
+TYPED_TEST(ExactResumeTest, TestLayerOfAnotherType) {
+  typedef typename TypeParam::Dtype Dtype;
+  const string file = this->folder_ + "/snap_iter_3.solverstate";
+  shared_ptr<Solver<Dtype> > solver =
+      this->NewSolver("SGD", "BINARYPROTO", "", "NONE", "");
+  solver->Step(3);
+  solver->Snapshot();
+  SolverParameter param =
+      this->Parameter("SGD", "BINARYPROTO", "", "NONE", "");
+  for (int i = 0; i < 2; ++i) {
+    LayerParameter* data = param.mutable_net_param()->mutable_layer(i);
+    data->set_type("Input");
+    data->clear_data_param();
+    data->clear_transform_param();
+    CHECK(google::protobuf::TextFormat::ParseFromString(
+        "shape { dim: 3 dim: 2 dim: 4 dim: 4 } shape { dim: 3 }",
+        data->mutable_input_param()));
+  }
+  for (int i = 0; i < 2; ++i) {
+    solver.reset(SolverRegistry<Dtype>::CreateSolver(param));
+    Log log;
+    solver->Restore(file.c_str());
+    EXPECT_EQ(3, solver->iter());
+    EXPECT_EQ(i == 0, log.has("warning: The snapshot tells where layer data "
+        "stood, which is not in the net, or is of another type there"));
+    EXPECT_FALSE(log.has("how far the data was read"));
+    solver->Step(1);
+    // Next, a snapshot of this net: it has nothing to tell.
+    solver->Restore(file.c_str());
+    solver->Snapshot();
+  }
 }
 
 TYPED_TEST(ExactResumeTest, TestShuffles) {
@@ -241,7 +377,9 @@ TYPED_TEST(ExactResumeTest, TestSnapshotOfStockCaffe) {
       this->NewSolver("SGD", "BINARYPROTO", "", "NONE", "");
   shared_ptr<Solver<Dtype> > resumed =
       this->NewSolver("SGD", "BINARYPROTO", "", "NONE", "");
+  Log log;
   resumed->Restore(file.c_str());
+  EXPECT_TRUE(log.has("warning: The snapshot does not tell how far the data"));
   EXPECT_EQ(resumed->iter(), 2);
   fresh->net()->Forward();
   resumed->net()->Forward();
@@ -284,6 +422,13 @@ TYPED_TEST(ExactResumeTest, TestHDF5Data) {
     if (i % 2) { rand(); }
     shuffled.Forward();
     this->Append(*shuffled.blob_by_name("data"), &read);
+  }
+  // Back it does not go.
+  {
+    Log log;
+    shuffled.layers()[0]->SetPosition(3);
+    EXPECT_TRUE(log.has("warning: Layer data cannot go back and reads on"));
+    EXPECT_EQ(42, shuffled.layers()[0]->position());
   }
   // Every pass through the file has every row, and not always in one order.
   for (int pass = 0; pass < 6; ++pass) {

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "caffe/filler.hpp"
 #include "caffe/sgd_solvers.hpp"
 #include "caffe/util/io.hpp"
+#include "caffe/util/prune_math.hpp"
 
 #include "caffe/test/test_caffe_main.hpp"
 
@@ -315,22 +317,54 @@ TYPED_TEST(PrunerTest, TestBlockL1LongRows) {
   }
 }
 
-// What the solver remembers of pruned entries becomes 0, of others it does not.
+// What the solver remembers of pruned entries becomes 0, of others it does not;
+// of the biases and the next weights of removed outputs too.
 TYPED_TEST(PrunerTest, TestHistoryIsCleared) {
   typedef typename TypeParam::Dtype Dtype;
   const char* types[] = {"SGD", "Adam"};
-  for (int s = 0; s < 2; ++s) {
-    shared_ptr<Solver<Dtype> > solver = this->NewSolver(
-        "prune { type: BLOCK_L1 blocks: 2 start: 2 iters: 7 alpha: 0.1 }",
-        string("momentum: 0.9 weight_decay: 0.01 type: '") + types[s] + "'");
+  const char* prunes[] = {
+      "prune { type: BLOCK_L1 blocks: 2 start: 2 iters: 7 alpha: 0.1 }",
+      "prune { type: NODE keep: 2 start: 2 iters: 7 steps: 2 }"};
+  for (int s = 0; s < 4; ++s) {
+    shared_ptr<Solver<Dtype> > solver = this->NewSolver(prunes[s / 2],
+        string("momentum: 0.9 weight_decay: 0.01 type: '") + types[s % 2] + "'");
     const vector<shared_ptr<Blob<Dtype> > >& history =
         static_cast<SGDSolver<Dtype>*>(solver.get())->history();
     const int params = solver->net()->learnable_params().size();
     solver->Step(65);
-    for (int h = 0; h < history.size(); h += params) {
+    int cleared = 0;
+    for (int h = 0; h < history.size(); ++h) {
+      const Dtype* w = this->Weights(solver.get(), h % params)->cpu_data();
       for (int i = 0; i < history[h]->count(); ++i) {
-        EXPECT_EQ(this->OffBlocks(i, 2), history[h]->cpu_data()[i] == 0)
-            << types[s] << ", history " << h << ", entry " << i;
+        EXPECT_EQ(w[i] == 0, history[h]->cpu_data()[i] == 0) << prunes[s / 2]
+            << ", " << types[s % 2] << ", history " << h << ", entry " << i;
+        cleared += w[i] == 0;
+      }
+    }
+    // Half of 24 weights; and with two outputs two biases and 2 x 3 weights.
+    EXPECT_EQ((s / 2 ? 12 + 2 + 6 : 12) * (s % 2 + 1), cleared);
+  }
+}
+
+// However long training goes on, no subnormal number is left.
+TYPED_TEST(PrunerTest, TestHistoryHasNoSubnormals) {
+  typedef typename TypeParam::Dtype Dtype;
+  const char* prunes[] = {
+      "prune { type: BLOCK_L1 blocks: 2 start: 2 iters: 7 alpha: 0.1 }",
+      "prune { type: MAGNITUDE keep: 8 start: 2 iters: 7 steps: 2 }",
+      "prune { type: NODE keep: 2 start: 2 iters: 7 steps: 2 }"};
+  for (int s = 0; s < 3; ++s) {
+    // A momentum that by itself gets there in 200 iterations of float, and 1,500
+    // of double.
+    shared_ptr<Solver<Dtype> > solver =
+        this->NewSolver(prunes[s], "momentum: 0.6 weight_decay: 0.01");
+    const vector<shared_ptr<Blob<Dtype> > >& history =
+        static_cast<SGDSolver<Dtype>*>(solver.get())->history();
+    solver->Step(sizeof(Dtype) == 4 ? 250 : 1550);
+    for (int h = 0; h < history.size(); ++h) {
+      for (int i = 0; i < history[h]->count(); ++i) {
+        EXPECT_NE(FP_SUBNORMAL, std::fpclassify(history[h]->cpu_data()[i]))
+            << prunes[s] << ", history " << h << ", entry " << i;
       }
     }
   }
@@ -498,7 +532,8 @@ TYPED_TEST(PrunerTest, TestResumeNode) {
 }
 
 // A phase goes by the number of the iteration: a snapshot of a net without
-// prune, loaded past the phase, is cut in the first update.
+// prune, loaded past the phase, is cut in the first update; loaded within it, as
+// far as the step at hand asks for.
 TYPED_TEST(PrunerTest, TestSnapshotWithoutPrune) {
   typedef typename TypeParam::Dtype Dtype;
   {
@@ -506,12 +541,102 @@ TYPED_TEST(PrunerTest, TestSnapshotWithoutPrune) {
     dense->Step(9);
     dense->Snapshot();
   }
-  shared_ptr<Solver<Dtype> > solver = this->NewSolver(
-      "prune { type: BLOCK_L1 blocks: 2 iters: 6 alpha: 0.1 }", "");
-  solver->Restore((this->folder_ + "/snap_iter_9.solverstate").c_str());
-  EXPECT_EQ(this->Nonzero(*this->Weights(solver.get())), 24);
+  const struct {
+    const char* prune;
+    int left;  // after iterations 9 and 13
+    int left_later;
+  } cases[] = {
+      {"type: BLOCK_L1 blocks: 2 iters: 6 alpha: 0.1", 12, 12},
+      {"type: MAGNITUDE keep: 3 iters: 6 steps: 3", 3, 3},
+      {"type: NODE keep: 1 iters: 6 steps: 3", 6, 6},
+      {"type: MAGNITUDE keep: 6 iters: 24 steps: 2", 12, 6},
+      {"type: NODE keep: 1 iters: 24 steps: 2", 12, 6},
+      {"type: MAGNITUDE keep: 3 iters: 6 start: 12 steps: 1", 24, 3}};
+  for (int i = 0; i < sizeof(cases) / sizeof(cases[0]); ++i) {
+    shared_ptr<Solver<Dtype> > solver = this->NewSolver(
+        string("prune { ") + cases[i].prune + " }", "");
+    solver->Restore((this->folder_ + "/snap_iter_9.solverstate").c_str());
+    EXPECT_EQ(this->Nonzero(*this->Weights(solver.get())), 24);
+    solver->Step(1);
+    EXPECT_EQ(this->Nonzero(*this->Weights(solver.get())), cases[i].left)
+        << cases[i].prune;
+    solver->Step(4);
+    EXPECT_EQ(this->Nonzero(*this->Weights(solver.get())), cases[i].left_later)
+        << cases[i].prune;
+  }
+}
+
+// What is removed is what the weights say, whoever set them.
+TYPED_TEST(PrunerTest, TestNodeAfterSurgery) {
+  typedef typename TypeParam::Dtype Dtype;
+  const string prune = "prune { type: NODE keep: 2 iters: 4 steps: 2 }";
+  shared_ptr<Solver<Dtype> > solver = this->NewSolver(prune, "momentum: 0.9");
+  solver->Step(8);
+  Blob<Dtype>* weights = this->Weights(solver.get());
+  EXPECT_EQ(12, this->Nonzero(*weights));
+  // One of two outputs left is set to 0.
+  Dtype* w = weights->mutable_cpu_data();
+  int row = 0;
+  while (w[row * kInputs] == 0) { ++row; }
+  caffe_set(kInputs, Dtype(0), w + row * kInputs);
+  solver->Snapshot();
+  shared_ptr<Solver<Dtype> > resumed = this->NewSolver(prune, "momentum: 0.9");
+  resumed->Restore((this->folder_ + "/snap_iter_8.solverstate").c_str());
+  solver->Step(3);
+  resumed->Step(3);
+  EXPECT_EQ(kInputs, this->Nonzero(*weights));
+  for (int p = 0; p < 4; ++p) {
+    EXPECT_TRUE(this->Values(*this->Weights(solver.get(), p)) ==
+        this->Values(*this->Weights(resumed.get(), p))) << "parameter " << p;
+  }
+  // Other weights lose none of their outputs to those removed before.
+  NetParameter dense;
+  this->NewSolver("", "")->net()->ToProto(&dense);
+  solver->net()->CopyTrainedLayersFrom(dense);
   solver->Step(1);
-  EXPECT_EQ(this->Nonzero(*this->Weights(solver.get())), 12);
+  EXPECT_EQ(24, this->Nonzero(*weights));
+}
+
+// Weights that are no longer numbers are not taken for pruned, and not cut.
+TYPED_TEST(PrunerTest, TestDiverged) {
+  // A fork of a process that uses CUDA cannot go on using it.
+  ::testing::FLAGS_gtest_death_test_style = "threadsafe";
+  typedef typename TypeParam::Dtype Dtype;
+  const Dtype nan = std::numeric_limits<Dtype>::quiet_NaN();
+  shared_ptr<Solver<Dtype> > solver = this->NewSolver(
+      "prune { type: BLOCK_L1 blocks: 2 iters: 9 alpha: 0.1 }", "");
+  this->Weights(solver.get())->mutable_cpu_data()[kInputs - 1] = nan;
+  solver->Step(1);
+  EXPECT_EQ(24, this->Nonzero(*this->Weights(solver.get())));
+  EXPECT_TRUE(std::isnan(
+      this->Weights(solver.get())->cpu_data()[kInputs - 1]));
+  const char* prunes[] = {"prune { type: MAGNITUDE keep: 3 iters: 9 steps: 2 }",
+      "prune { type: NODE keep: 1 iters: 9 steps: 2 }"};
+  for (int i = 0; i < 2; ++i) {
+    shared_ptr<Solver<Dtype> > cut = this->NewSolver(prunes[i], "");
+    this->Weights(cut.get())->mutable_cpu_data()[0] = nan;
+    EXPECT_DEATH(cut->Step(1), "diverged before the cut of ip1.0.: some of its "
+        "weights are not numbers");
+  }
+}
+
+TYPED_TEST(PrunerTest, TestPrunedWeight) {
+  typedef typename TypeParam::Dtype Dtype;
+  const Dtype nan = std::numeric_limits<Dtype>::quiet_NaN();
+  const Dtype t = 0.125;
+  EXPECT_EQ(0.25, PrunedWeight<Dtype>(0.5, 0.25, PRUNE_SHRINK, t));
+  EXPECT_EQ(0.125, PrunedWeight<Dtype>(0.5, 0.375, PRUNE_SHRINK, t));
+  EXPECT_EQ(0, PrunedWeight<Dtype>(0.5, 0.4375, PRUNE_SHRINK, t));
+  EXPECT_EQ(0, PrunedWeight<Dtype>(0.5, 0.75, PRUNE_SHRINK, t));
+  EXPECT_EQ(-0.25, PrunedWeight<Dtype>(0.5, 0.75, PRUNE_HOLD, t));
+  EXPECT_EQ(0, PrunedWeight<Dtype>(0, nan, PRUNE_SHRINK, t));
+  EXPECT_EQ(0, PrunedWeight<Dtype>(nan, nan, PRUNE_CUT, t));
+  const PruneRule rules[] = {PRUNE_SHRINK, PRUNE_HOLD};
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_TRUE(std::isnan(PrunedWeight<Dtype>(nan, 0.25, rules[i], t)));
+    EXPECT_TRUE(std::isnan(PrunedWeight<Dtype>(0.5, nan, rules[i], t)));
+    EXPECT_TRUE(std::isnan(PrunedWeight<Dtype>(-0.5, nan, rules[i], t)));
+  }
 }
 
 TYPED_TEST(PrunerTest, TestRefusals) {

@@ -5,19 +5,15 @@
 
 #include "caffe/util/dot_blocks.hpp"
 
-// In a register: as an operand in memory it would be read with every use.
-#ifdef __x86_64__
+// In a register: as an operand in memory it would be read with every use. (Clang
+// takes no vector wider than those of the processor that all code is for.)
+#if defined(__x86_64__) && !defined(__clang__)
 #define KEEP(vector) asm("" : "+v"(vector))
 #else
 #define KEEP(vector)
 #endif
 
 namespace caffe {
-
-#if defined(__GNUC__) && !defined(__clang__)
-// No vector is handed to a function that is not inlined.
-#pragma GCC diagnostic ignored "-Wpsabi"
-#endif
 
 // A vector register of so many bytes. As many sums are computed at a time as it
 // has lanes: then they, too, make one vector.
@@ -60,7 +56,7 @@ template <typename Dtype, int BYTES> struct Register : Vector<Dtype, BYTES> {
       std::integer_sequence<int, l...>) {
     const Places own = {(l & STEP ? LANES + l : l)...};
     const Places other = {(l & STEP ? LANES + l - STEP : l + STEP)...};
-    return __builtin_shuffle(a, b, own) + __builtin_shuffle(a, b, other);
+    return Shuffle(a, b, own) + Shuffle(a, b, other);
   }
 
   // Lane l becomes the sum of sums[l]'s lanes.

@@ -9,7 +9,7 @@ bool IsTiny(const BatchedGemm& g, int vector_bytes) {
   // 8 x 8 wants the many registers of AVX-512.
   const bool is_size = s == 1 || s == 2 || s == 4 ||
       (s == 8 && vector_bytes == 64);
-  if (!g.strided() || !is_size || g.c.ld < 0) { return false; }
+  if (!g.strided() || !is_size) { return false; }
   if (g.trans_b == CblasNoTrans) {
     return g.k == s && g.b.stride == s && g.c.stride == s;
   }
@@ -53,7 +53,7 @@ static CAFFE_INLINE void Multiply(int rows, int width,
         out *= beta;
       }
       for (int c = 0; c < S; ++c) {
-        out += w[c] * (S == 1 ? in : __builtin_shuffle(in, place[c]));
+        out += w[c] * (S == 1 ? in : Shuffle(in, in, place[c]));
       }
       memcpy(to, &out, sizeof(Values));
     }
@@ -93,7 +93,7 @@ static CAFFE_INLINE void Accumulate(int rows, int width, const Dtype* a,
             sizeof(Values));
         for (int q = 0; q < S; ++q) {
           sum[u][q] += left *
-              (S == 1 ? right : __builtin_shuffle(right, place[q]));
+              (S == 1 ? right : Shuffle(right, right, place[q]));
         }
       }
     }
