@@ -14,7 +14,6 @@ entries; `prune { type: BLOCK_L1 blocks: b iters: 1 }` beside the lr_mult of the
 unpermuted blocks.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -33,7 +32,7 @@ from scripts.condensed_layers import (
     to_blocks,
     to_dense,
 )
-from scripts.errors import UserError, run_main
+from scripts.errors import ArgumentParser, UserError, run_main
 from scripts.files import atomic_open
 from scripts.model_files import read_binary, read_weights
 
@@ -248,19 +247,24 @@ def run(
     net_path: Path, weights_path: Path, prefix: Path, state_path: Path | None, back: bool
 ) -> None:
     """Do what the command does; see `main`. UserError where it cannot be done."""
+    if prefix.name in ("", ".."):
+        raise UserError(f"OUT_PREFIX {prefix} is a folder; write {prefix / 'small'}, say")
     outputs = {
         suffix: prefix.with_name(prefix.name + suffix)
         for suffix in (".prototxt", ".caffemodel", ".solverstate", "_solver.prototxt")
     }
-    inputs = {path.resolve() for path in (net_path, weights_path, state_path) if path}
+    if not prefix.parent.is_dir():
+        raise UserError(f"there is no folder {prefix.parent}; make it, or correct OUT_PREFIX")
+    net, solver = _read_net(net_path)
+    read = [net_path, weights_path, *([state_path] if state_path else [])]
+    if solver is not None:
+        read += networks.net_files(net_path, solver)
+    inputs = {path.resolve() for path in read}
     for path in outputs.values():
         if path.resolve() in inputs:
             raise UserError(
                 f"{path} would be overwritten, which is read; choose another OUT_PREFIX"
             )
-    if not prefix.parent.is_dir():
-        raise UserError(f"there is no folder {prefix.parent}; make it, or correct OUT_PREFIX")
-    net, solver = _read_net(net_path)
     weights = read_weights(weights_path)
     state = state_path and read_binary(state_path, State())
     if state and Path(state.learned_net).name != weights_path.name:
@@ -306,7 +310,7 @@ def run(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="python -m scripts.condense",
         description="Make a pruned net small: OUT_PREFIX.prototxt, .caffemodel and .solverstate.",
     )

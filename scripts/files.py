@@ -61,6 +61,25 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+def set_aside(path: Path, mark: str) -> Path:
+    """Rename a file or folder to <stem>.<first 8 of mark><suffix>; returns the new path.
+
+    Results are never overwritten by other results: where the name is taken, a number follows.
+    """
+    target = path.with_name(f"{path.stem}.{mark[:8]}{path.suffix}")
+    number = 1
+    while target.exists():
+        number += 1
+        target = path.with_name(f"{path.stem}.{mark[:8]}-{number}{path.suffix}")
+    path.rename(target)
+    return target
+
+
+def asides(path: Path, mark: str = "") -> list[Path]:
+    """Where `set_aside` may have put what was at `path` and had this mark, or any."""
+    return sorted(path.parent.glob(f"{path.stem}.{mark[:8]}*{path.suffix}"))
+
+
 def sha256_file(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with open(path, "rb") as stream:

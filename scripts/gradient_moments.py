@@ -23,6 +23,7 @@ import shutil
 import signal
 import sys
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ from scripts.processes import StopRequest, die_with_parent
 from scripts.progress import duration
 from scripts.runs import RunSpec
 from scripts.snapshots import Snapshots
-from scripts.train import prepare, require_caffe
+from scripts.train import prepare, require_current_caffe, waiting
 from scripts.worker_process import worker_environment
 
 FILE = "gradient_moments.npz"
@@ -146,43 +147,100 @@ class Recorder:
 
 
 def state_folder(folder: Path, fingerprint: str) -> Path:
-    """The folder of solver, net and snapshots; emptied where it is of another net or solver."""
+    """The folder of solver, net and snapshots; one of another training is set aside.
+
+    One that was set aside and is of this training is taken back.
+    """
     state = folder / STATE
-    mark = state / "fingerprint"
-    if state.exists() and (not mark.is_file() or mark.read_text() != fingerprint):
-        shutil.rmtree(state)
+
+    def mark(path: Path) -> str | None:
+        file = path / "fingerprint"
+        return file.read_text(encoding="utf-8") if file.is_file() else None
+
+    if state.exists() and mark(state) != fingerprint:
+        kept = files.set_aside(state, mark(state) or "unknown")
+        print(f"kept the unfinished moments of another training as {kept}", flush=True)
+    for other in files.asides(state, fingerprint):
+        if not state.exists() and mark(other) == fingerprint:
+            other.rename(state)
     state.mkdir(parents=True, exist_ok=True)
-    files.write_text(mark, fingerprint)
+    files.write_text(state / "fingerprint", fingerprint)
     return state
 
 
-def is_done(folder: Path, fingerprint: str, iterations: int) -> bool:
-    """Whether the file is there, of this net and solver and of so many iterations."""
+def contents(path: Path) -> tuple[str, int] | None:
+    """(fingerprint, number of steps) of a file of moments; None where it cannot be read."""
     try:
-        with np.load(folder / FILE) as arrays:
-            return (
-                str(arrays["fingerprint"]) == fingerprint and len(arrays["iteration"]) == iterations
-            )
-    except (OSError, ValueError, KeyError):
-        return False
+        with np.load(path) as arrays:
+            return str(arrays["fingerprint"]), len(arrays["iteration"])
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
+
+
+def measured(folder: Path, fingerprint: str, iterations: int) -> Path | None:
+    """Where the moments of so many steps of this training are, be it set aside, or None."""
+    for path in (folder / FILE, *files.asides(folder / FILE, fingerprint)):
+        if contents(path) == (fingerprint, iterations):
+            return path
+    return None
+
+
+def reconcile(folder: Path, fingerprint: str, iterations: int) -> str | None:
+    """Have in `folder` the moments of so many steps of this training, where there are any.
+
+    Others are set aside, what was set aside is taken back, as scripts.runs.reconcile does with
+    runs; returns the sentence that says so, or None. The caller holds the lock of the moments.
+    """
+    path = folder / FILE
+    found = measured(folder, fingerprint, iterations)
+    if found == path:
+        return None
+    said = []
+    if path.exists():
+        mark, _ = contents(path) or ("unknown", 0)
+        kept = files.set_aside(path, mark)
+        _rename_record(path, kept)
+        said.append(f"kept the earlier moments as {kept}")
+    if found is not None:
+        found.rename(path)
+        _rename_record(found, path)
+        said.append(f"took back {found}")
+    elif said:
+        said.append("start anew")
+    return " and ".join(said) or None
+
+
+def _rename_record(before: Path, after: Path) -> None:
+    """Rename what says what made a file of moments, as that file was renamed."""
+    record = before.with_suffix(".json")
+    if record.is_file():
+        record.rename(after.with_suffix(".json"))
 
 
 def put_aside_if_stale(spec: RunSpec, results: Path) -> None:
-    """Rename the moments of `spec` that another net, solver, data or program made."""
-    path = spec.folder(results) / FILE
+    """Rename the moments of `spec` that are not those that are wanted now, and say so."""
+    folder = spec.folder(results)
     data = data_digests.manifest_path(str(spec.dataset))
-    if not path.is_file() or not data.is_file():
+    if not any(folder.glob(f"{STATE}*.npz")) or not data.is_file():
         return
-    now = prepare(spec, provenance.parse_device("cpu")).fingerprint["digest"]
-    with np.load(path) as arrays:
-        before = str(arrays["fingerprint"])
-    if before != now:
-        aside = path.with_name(f"{path.stem}.{before[:8]}.npz")
-        path.rename(aside)
-        made = path.with_name(RECORD)
-        if made.is_file():
-            made.rename(aside.with_suffix(".json"))
-        print(f"{spec.title}: kept the earlier moments as {aside} and start anew", flush=True)
+    now = prepare(spec, provenance.parse_device("cpu"))
+    try:
+        with runs.lock(folder / STATE):
+            sentence = reconcile(folder, now.fingerprint["digest"], now.solver.max_iter)
+    except runs.RunBusy:
+        return  # whoever measures them looks at what is there
+    if sentence is not None:
+        print(f"{spec.title}: {sentence}", flush=True)
+
+
+def check_not_past(state: Path, wanted: int) -> None:
+    """UserError where the half that is done has more steps than are wanted."""
+    newest = Snapshots(state).newest()
+    if newest is not None and newest.iteration > wanted:
+        raise UserError(
+            f"the moments in {state} are at step {newest.iteration} already, past the {wanted} "
+            "that are wanted: ask for more --iterations, or remove that folder"
+        )
 
 
 def provenance_of(spec: RunSpec, fingerprint: str) -> dict[str, Any]:
@@ -209,16 +267,23 @@ def record(
 
     from scripts import networks
 
+    require_current_caffe()
     prepared = prepare(spec, provenance.parse_device("cpu"))
     fingerprint = prepared.fingerprint["digest"]
     wanted = prepared.solver.max_iter if iterations is None else iterations
     folder = spec.folder(results)
     stop = StopRequest()
-    with runs.lock(folder / STATE, (lambda: None) if wait else None):
-        if is_done(folder, fingerprint, wanted):
+    busy = f"{spec.title}: another process is measuring it, waiting for it to end"
+    with runs.lock(folder / STATE, waiting(stop, busy) if wait else None):
+        there = measured(folder, fingerprint, wanted) is not None
+        if not there:
+            check_not_past(state_folder(folder, fingerprint), wanted)
+        if (sentence := reconcile(folder, fingerprint, wanted)) is not None:
+            print(f"{spec.title}: {sentence}", flush=True)
+        if there:
             print(f"{spec.title}: its moments are there (in {folder})")
             return 0
-        state = state_folder(folder, fingerprint)
+        state = folder / STATE
         solver = type(prepared.solver)()
         solver.CopyFrom(prepared.solver)
         solver.net = str(state / "net.prototxt")
@@ -316,5 +381,4 @@ if __name__ == "__main__":
         command = [sys.executable, "-m", "scripts.gradient_moments", *sys.argv[1:]]
         os.execve(sys.executable, command, environment())
     os.chdir(ROOT)
-    require_caffe()
     run_main(main)

@@ -95,7 +95,7 @@ def inspect(folder: Path) -> tuple[int, tuple[int, int, int] | None]:
     The shape is None where the records are encoded images. UserError where the database is
     missing, cut, empty, or not of Datum records: Caffe would abort, or loop over what is left.
     """
-    cure = "make it again (`make data` for the data sets of this project)"
+    cure = "make it again (`make data DATASETS=<name>` for a data set of this project)"
     file = folder / "data.mdb"
     if not file.is_file():
         raise UserError(f"there is no LMDB at {folder} (no file data.mdb in it); {cure}")

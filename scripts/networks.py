@@ -140,6 +140,26 @@ def load_solver(path: Path, seed: int) -> tuple[Solver, Net]:
     return solver, net
 
 
+def overruled(path: Path, seed: int, device: tuple[str, int]) -> list[str]:
+    """Return a sentence for each setting in a user's solver that SEED or DEVICE decides otherwise.
+
+    `device`: "cpu" or "gpu", and its number. What the file does not say is not overruled.
+    """
+    solver = parse(path, Solver())
+    mode, number = device
+    chosen = "cpu" if mode == "cpu" else f"gpu:{number}"
+    said = []
+    if solver.HasField("random_seed") and solver.random_seed != seed:
+        said.append(f"random_seed: {solver.random_seed}; SEED={seed} decides")
+    if solver.HasField("solver_mode"):
+        named = Solver.SolverMode.Name(solver.solver_mode)
+        if named.lower() != mode:
+            said.append(f"solver_mode: {named}; DEVICE={chosen} decides")
+    if mode == "gpu" and solver.HasField("device_id") and solver.device_id != number:
+        said.append(f"device_id: {solver.device_id}; DEVICE={chosen} decides")
+    return [f"{path.name} says {text}" for text in said]
+
+
 def parse(path: Path, message: Message) -> Message:
     """Parse a file of protobuf text into `message` and return it.
 
@@ -378,6 +398,12 @@ def net_of(path: Path, solver: Solver) -> tuple[Net, Path]:
         net.layer.extend(test.layer)
     net.ClearField("state")
     return net, net_path
+
+
+def net_files(path: Path, solver: Solver) -> list[Path]:
+    """Return the files of the nets that a solver, read from `path`, names."""
+    named = (solver.net, solver.train_net, *solver.test_net)
+    return [_beside(path, name) for name in named if name]
 
 
 def _read_net(path: Path, net: str | Net) -> tuple[Net, Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from typing import Any
@@ -43,11 +44,20 @@ class Display:
         text = progress_text(progress)
         if self.in_place:
             if text != self.last_text:
-                print(f"\r{self.title}: {text}\033[K", end="", flush=True)
+                print(f"\r{self.fitted(text)}\033[K", end="", flush=True)
         elif time.monotonic() - self.last_time >= LINE_SECONDS:
             print(f"{self.title}: {text}", flush=True)
             self.last_time = time.monotonic()
         self.last_text = text
+
+    def fitted(self, text: str) -> str:
+        """`text` after the title, or alone, or cut, so that it takes one line of the terminal.
+
+        From a line that goes on below, the next one would not take away the first part.
+        """
+        width = shutil.get_terminal_size().columns - 1
+        line = f"{self.title}: {text}"
+        return line if len(line) <= width else text[:width]
 
     def end(self) -> None:
         if self.in_place and self.last_text:

@@ -25,6 +25,9 @@ TRAINER_VERSION = 2
 
 OVERLAY = ROOT / "caffe_layers"
 
+# Beside each pycaffe that build_caffe.sh installed: the digest of what its library was built from.
+BUILT_FROM = "overlay.sha256"
+
 # Fields of a solver that say where and how often files are written, or on what it runs: they
 # do not change a result (the device has its own part in the fingerprint, and so has what the files
 # hold that `weights` names).
@@ -46,12 +49,36 @@ def overlay_files(overlay: Path = OVERLAY) -> Iterator[Path]:
             yield path
 
 
+def _listing(overlay: Path) -> str:
+    lines = (
+        f"{path.relative_to(overlay)} {sha256_file(path)}\n" for path in overlay_files(overlay)
+    )
+    return "".join(lines)
+
+
+def overlay_digest(overlay: Path = OVERLAY) -> str:
+    """SHA-256 over the names and contents of what is built into Caffe; takes milliseconds."""
+    return hashlib.sha256(_listing(overlay).encode()).hexdigest()
+
+
 def program_digest(overlay: Path = OVERLAY) -> str:
     """SHA-256 over the names and contents of what is built into Caffe and of TRAINER_VERSION."""
-    digest = hashlib.sha256(f"trainer {TRAINER_VERSION}\n".encode())
-    for path in overlay_files(overlay):
-        digest.update(f"{path.relative_to(overlay)} {sha256_file(path)}\n".encode())
-    return digest.hexdigest()
+    listing = f"trainer {TRAINER_VERSION}\n{_listing(overlay)}"
+    return hashlib.sha256(listing.encode()).hexdigest()
+
+
+def check_built(pycaffe: Path) -> None:
+    """UserError unless the Caffe in the folder `pycaffe` was built from caffe_layers/ as it is now.
+
+    A run says of itself what is in caffe_layers/, but computes with the library: with another one,
+    its fingerprint would be that of a run that it is not.
+    """
+    record = pycaffe / BUILT_FROM
+    built = record.read_text(encoding="utf-8").strip() if record.is_file() else None
+    if built != overlay_digest():
+        raise UserError(
+            f"caffe_layers/ has changed since the Caffe in {pycaffe} was built: run make caffe"
+        )
 
 
 def _canonical(message: Message) -> str:

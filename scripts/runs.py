@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.errors import UserError
-from scripts.files import read_json
+from scripts.files import asides, read_json, set_aside
 
 SCHEMA = 1
 
@@ -165,26 +165,10 @@ def recorded(folder: Path) -> dict[str, Any] | None:
     return finished(folder) or read_json(folder / "run.json")
 
 
-def set_aside(folder: Path) -> Path:
-    """Rename a run folder to <folder>.<first 8 of its fingerprint>; returns the new path.
-
-    Results are never overwritten by other results: where the name is taken, a number follows.
-    """
-    fingerprint = str((recorded(folder) or {}).get("fingerprint") or "unknown")[:8]
-    target = folder.with_name(f"{folder.name}.{fingerprint}")
-    number = 1
-    while target.exists():
-        number += 1
-        target = folder.with_name(f"{folder.name}.{fingerprint}-{number}")
-    folder.rename(target)
-    return target
-
-
-def set_aside_if_stale(folder: Path, fingerprint: dict[str, Any]) -> str | None:
+def _set_aside_if_stale(folder: Path, fingerprint: dict[str, Any]) -> str | None:
     """Rename the run in `folder` when something else made it than what `fingerprint` says.
 
-    Returns the sentence that says so, or None when nothing was renamed. The caller holds the
-    run's lock.
+    Returns what is to be said of that, or None when nothing was renamed.
     """
     record = recorded(folder)
     if record is None:
@@ -199,8 +183,39 @@ def set_aside_if_stale(folder: Path, fingerprint: dict[str, Any]) -> str | None:
             name for name, digest in fingerprint["parts"].items() if before.get(name) != digest
         ]
         reason = f"since it was made, these changed: {', '.join(parts) or 'its fingerprint'}"
-    where = set_aside(folder)
-    return f"kept the earlier run as {where} ({reason}) and start anew"
+    where = set_aside(folder, str((record or {}).get("fingerprint") or "unknown"))
+    return f"kept the earlier run as {where} ({reason})"
+
+
+def kept_aside(folder: Path, digest: str) -> Path | None:
+    """The run of this fingerprint that was set aside from `folder`, or None.
+
+    Of several a finished one, else the one that came farthest.
+    """
+    found = [
+        (finished(path) is not None, record.get("iteration", 0), path)
+        for path in asides(folder, digest)
+        if (record := recorded(path)) is not None and record.get("fingerprint") == digest
+    ]
+    return max(found)[-1] if found else None
+
+
+def reconcile(folder: Path, fingerprint: dict[str, Any]) -> str | None:
+    """Have in `folder` the run of this fingerprint, as far as there is one, or none.
+
+    A run that something else made is set aside. One that was set aside and is what is wanted now,
+    since an edit was undone, say, is taken back. Returns the sentence that says what was renamed,
+    or None. The caller holds the run's lock.
+    """
+    kept = _set_aside_if_stale(folder, fingerprint)
+    free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    back = kept_aside(folder, fingerprint["digest"]) if free else None
+    if back is not None:
+        back.rename(folder)
+    taken = None if back is None else f"took back {back}, made from what is here now"
+    if kept is not None and taken is None:
+        taken = "start anew"
+    return " and ".join(part for part in (kept, taken) if part) or None
 
 
 # -- rows of metrics.csv ----------------------------------------------------------------------

@@ -14,6 +14,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,14 @@ def require_caffe() -> None:
         import caffe  # noqa: F401  (whether it can be is the question)
     except ImportError as error:
         raise UserError(f"Caffe is not built ({error}): run make caffe") from None
+
+
+def require_current_caffe() -> None:
+    """UserError where Caffe cannot be imported, or was built from another caffe_layers/."""
+    require_caffe()
+    import caffe
+
+    provenance.check_built(Path(caffe.__file__).parent)
 
 
 def prepare(spec: RunSpec, device: tuple[str, int], data: dict[str, Any] | None = None) -> Prepared:
@@ -204,6 +213,20 @@ def diverged_sentence(title: str, record: dict[str, Any], folder: Path) -> str:
     )
 
 
+def waiting(stop: StopRequest, sentence: str) -> Callable[[], None]:
+    """What runs.lock is to call while it waits: says so once, and heeds a stop."""
+    told: list[str] = []
+
+    def wait() -> None:
+        if stop.received is not None:
+            raise KeyboardInterrupt
+        if not told:
+            told.append(sentence)
+            print(sentence, flush=True)
+
+    return wait
+
+
 def run(
     spec: RunSpec, device: tuple[str, int], results: Path, wait: bool, snapshot_seconds: float
 ) -> int:
@@ -212,23 +235,19 @@ def run(
     `wait`: where another process trains this run, wait for it instead of refusing.
     """
     folder = spec.folder(results)
+    require_current_caffe()
     prepared = prepare(spec, device)
+    if spec.solver_file is not None:
+        from scripts import networks
+
+        for sentence in networks.overruled(spec.solver_file, spec.seed, device):
+            print(sentence, flush=True)
     runs.check_writable(folder.parent)
     stop = StopRequest()
-    if wait:
-        told: list[str] = []
-
-        def waiting() -> None:
-            if stop.received is not None:
-                raise KeyboardInterrupt
-            if not told:
-                told.append(f"{spec.title}: another process is training it, waiting for it to end")
-                print(told[0], flush=True)
-    else:
-        waiting = None
+    busy = f"{spec.title}: another process is training it, waiting for it to end"
     try:
-        with runs.lock(folder, waiting) as lock:
-            sentence = runs.set_aside_if_stale(folder, prepared.fingerprint)
+        with runs.lock(folder, waiting(stop, busy) if wait else None) as lock:
+            sentence = runs.reconcile(folder, prepared.fingerprint)
             if sentence is not None:
                 print(f"{spec.title}: {sentence}")
             if runs.finished(folder) is not None:
@@ -241,8 +260,6 @@ def run(
             if stop.received is not None:
                 return 128 + stop.received
             if spec.solver_file is not None:
-                from scripts import networks
-
                 print(f"{spec.title}: {networks.blocks_text(prepared.net)}", flush=True)
             return train(prepared, folder, lock, stop, snapshot_seconds)
     except runs.RunBusy:

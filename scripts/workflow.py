@@ -43,13 +43,12 @@ from scripts.paths import RESULTS, ROOT
 from scripts.processes import StopRequest, die_with_parent
 from scripts.progress import duration
 from scripts.runs import RunSpec
-from scripts.standings import standings, status_line, time_left
-from scripts.train import prepare, require_caffe
+from scripts.standings import Standing, standings, status_line, time_left
+from scripts.train import prepare, require_caffe, require_current_caffe
 
 Process = subprocess.Popen[bytes]
 
 SNAKEFILE = ROOT / "scripts" / "Snakefile"
-DATA_LOG = ROOT / "build" / "data.log"
 LINE_SECONDS = 10.0
 POLL_SECONDS = 0.5
 STOP_SECONDS = 120.0  # for the runs to save their snapshots, before they are killed
@@ -120,18 +119,32 @@ def not_at_hand(dataset: str) -> str:
     )
 
 
+def mark_of(
+    spec: RunSpec, results: Path, device: tuple[str, int], data: dict[str, Any]
+) -> dict[str, Any] | None:
+    """`fingerprint_of` a run of which something is there, be it set aside; None for all others."""
+    folder = spec.folder(results)
+    there = (runs.recorded(path) for path in (folder, *files.asides(folder)))
+    record = next((record for record in there if record is not None), None)
+    return None if record is None else fingerprint_of(spec, device, data, record)
+
+
 def put_stale_aside(specs: Sequence[RunSpec], results: Path, device: tuple[str, int]) -> None:
-    """Rename every run that something else made than what is here now, and say so."""
+    """Rename every run that something else made than what is here now, and say so.
+
+    One that was put aside and is what is wanted now is taken back.
+    """
     data = datasets_there(specs)
     for spec in specs:
         folder = spec.folder(results)
-        record = runs.recorded(folder)
-        if record is None or runs.is_locked(folder):
+        if runs.is_locked(folder):
             continue
-        mark = fingerprint_of(spec, device, data, record)
+        mark = mark_of(spec, results, device, data)
+        if mark is None:
+            continue
         try:
             with runs.lock(folder):
-                sentence = runs.set_aside_if_stale(folder, mark)
+                sentence = runs.reconcile(folder, mark)
         except runs.RunBusy:
             continue  # whoever has it has just checked it
         if sentence is not None:
@@ -171,6 +184,16 @@ def log_path(spec: RunSpec, results: Path) -> Path:
     return results / ".logs" / (spec.key.replace("/", "_") + ".log")
 
 
+def moments_log_path(spec: RunSpec, results: Path) -> Path:
+    """Where the measuring of a run's moments puts what it has to say."""
+    return results / ".logs" / ("moments_" + log_path(spec, results).name)
+
+
+def data_log_path(dataset: str, results: Path) -> Path:
+    """Where the making of a data set puts what it has to say: several are made at a time."""
+    return results / ".logs" / f"data_{dataset}.log"
+
+
 def write_config(
     specs: Sequence[RunSpec],
     moments: Sequence[RunSpec],
@@ -207,7 +230,7 @@ def write_config(
         }
     measured = {}
     for spec in moments:
-        log = results / ".logs" / ("moments_" + log_path(spec, results).name)
+        log = moments_log_path(spec, results)
         log.unlink(missing_ok=True)
         command = [sys.executable, "-m", "scripts.gradient_moments", *spec.arguments()]
         measured[spec.key] = {
@@ -219,7 +242,10 @@ def write_config(
     path = results / ".workflow.json"
     mirror_options = [] if mirror is None else ["--mirror", str(mirror)]
     content = {"root": str(ROOT), "python": sys.executable, "mirror": mirror_options}
-    content["data_log"] = str(DATA_LOG)
+    data_logs = {name: data_log_path(name, results) for name in datasets_needed([*specs, *moments])}
+    for log in data_logs.values():
+        log.unlink(missing_ok=True)
+    content["data_logs"] = {name: str(log) for name, log in data_logs.items()}
     files.write_json(path, content | {"runs": table, "moments": measured, "report": report})
     return path
 
@@ -326,29 +352,41 @@ def watch(
     return snakemake.returncode
 
 
-def failure(specs: Sequence[RunSpec], results: Path) -> str:
+def jobs_unfinished(
+    specs: Sequence[RunSpec], moments: Sequence[RunSpec], results: Path
+) -> Iterator[tuple[str, Path]]:
+    """(what a sentence calls it, its log) of each job that is not done, in the order of the graph.
+
+    Only jobs that were started have a log.
+    """
+    for name, there in datasets_needed([*specs, *moments]).items():
+        if not there:
+            yield f"the data set {name}", data_log_path(name, results)
+    for spec in specs:
+        if runs.finished(spec.folder(results)) is None:
+            yield spec.title, log_path(spec, results)
+    for spec in moments:
+        if not (spec.folder(results) / gradient_moments.FILE).is_file():
+            yield f"{spec.title}, moments of gradients", moments_log_path(spec, results)
+
+
+def failure(specs: Sequence[RunSpec], moments: Sequence[RunSpec], results: Path) -> str:
     """The sentence for a workflow that did not get through."""
     told = []
-    for spec in specs:
-        if runs.finished(spec.folder(results)) is not None:
-            continue
-        log = log_path(spec, results)
+    for title, log in jobs_unfinished(specs, moments, results):
         text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
         errors = [line for line in text.splitlines() if line.startswith("error: ")]
         if errors:
-            told.append((spec, log, errors[-1].removeprefix("error: ")))
+            told.append((title, log, errors[-1].removeprefix("error: ")))
     if not told and disk_is_full(results):
         return f"the disk that holds {results} is full: free some space; the same command goes on"
     if not told and (complaint := slurm.complaint(results)) is not None:
         return complaint
     if not told:
-        return (
-            f"the workflow stopped before its end; {results / 'workflow.log'} says why, and "
-            f"{DATA_LOG} where it was the data"
-        )
-    spec, log, error = told[0]
+        return f"the workflow stopped before its end; {results / 'workflow.log'} says why"
+    title, log, error = told[0]
     others = f" and {len(told) - 1} more" if len(told) > 1 else ""
-    return f"{spec.title}{others} failed: {error} (log: {log})"
+    return f"{title}{others} failed: {error} (log: {log})"
 
 
 def execute(
@@ -369,7 +407,7 @@ def execute(
     `profile` the runs are jobs of a Slurm cluster.
     """
     parsed = provenance.parse_device(device)
-    require_caffe()
+    require_current_caffe()
     if profile is not None:
         slurm.require(profile, device)
     runs.check_writable(results)
@@ -398,7 +436,8 @@ def execute(
         refresher = Report(command, results)
         for name, there in datasets_needed([*specs, *moments]).items():
             if not there:
-                print(f"the data set {name} is fetched first (log: {DATA_LOG})", flush=True)
+                log = data_log_path(name, results)
+                print(f"the data set {name} is fetched first (log: {log})", flush=True)
         snakemake = start_snakemake(results, config, more)
         on_cluster = profile is not None
         code = watch(snakemake, specs, results, jobs, stop, refresher, moments, on_cluster)
@@ -419,7 +458,7 @@ def execute(
             refresher.wait()
             refresher.refresh(sum(item.state == "finished" for item in items))
             refresher.wait()
-            raise UserError(failure(specs, results))
+            raise UserError(failure(specs, moments, results))
     print(status_line(items, jobs))
     return 0
 
@@ -427,12 +466,33 @@ def execute(
 # -- the plan ---------------------------------------------------------------------------------
 
 
+def expected(item: Standing, results: Path, mark: dict[str, Any] | None) -> tuple[Standing, str]:
+    """Where a run will stand once what is stale was put aside, and the plan's words for it.
+
+    `mark`: the fingerprint that it would have now, where that is known.
+    """
+    words = {"new": "to run", "started": "goes on", "running": "running now"}
+    folder = item.spec.folder(results)
+    record = runs.recorded(folder)
+    if mark is None or (record is not None and record.get("fingerprint") == mark["digest"]):
+        return item, words.get(item.state, item.state)
+    back = runs.kept_aside(folder, mark["digest"])
+    if back is not None:
+        kept = runs.recorded(back) or {}
+        state = "started" if runs.finished(back) is None else "finished"
+        item = replace(item, state=state, iteration=kept["iteration"], max_iter=kept["max_iter"])
+        return item, f"taken back, as before a change: {words.get(state, state)}"
+    if record is None:
+        return item, words.get(item.state, item.state)
+    return replace(item, state="new", iteration=0), "changed: kept aside, run anew"
+
+
 def print_plan(specs: Sequence[RunSpec], results: Path, device: str, jobs: int) -> None:
     """Print what is there, what would run and about how long. Needs no build and no data."""
     parsed = provenance.parse_device(device)
     items = standings(specs, results)
     notes = []
-    stale: set[RunSpec] = set()
+    marks: dict[RunSpec, dict[str, Any] | None] = {}
     try:
         require_caffe()
     except UserError:
@@ -441,20 +501,10 @@ def print_plan(specs: Sequence[RunSpec], results: Path, device: str, jobs: int) 
             notes.append("Whether the runs that are there fit this program is seen when it is.")
     else:
         data = datasets_there(specs)
-        for item in items:
-            record = runs.recorded(item.spec.folder(results))
-            if record is not None:
-                mark = fingerprint_of(item.spec, parsed, data, record)
-                if mark["digest"] != record.get("fingerprint"):
-                    stale.add(item.spec)
-    words = {"new": "to run", "started": "goes on", "running": "running now"}
+        marks = {spec: mark_of(spec, results, parsed, data) for spec in specs}
     left = []
     for item in items:
-        if item.spec in stale:
-            item = replace(item, state="new", iteration=0)
-            state = "changed: kept aside, run anew"
-        else:
-            state = words.get(item.state, item.state)
+        item, state = expected(item, results, marks.get(item.spec))
         left.append(item)
         where = (
             f" at {item.iteration}/{item.max_iter}" if 0 < item.iteration < item.max_iter else ""

@@ -59,7 +59,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "programs" / name).write_text("#!/bin/sh\necho 'no network' >&2\nexit 1\n")
         (folder / "programs" / name).chmod(0o755)
     (folder / "build").mkdir()
-    (folder / "build" / "venv").symlink_to(ROOT / "build" / "venv")
+    for name in ("venv", "python"):
+        (folder / "build" / name).symlink_to(ROOT / "build" / name)
     if (ROOT / "data" / "mnist").is_dir():
         mnist = folder / "data" / "mnist"
         mnist.mkdir(parents=True)
@@ -351,6 +352,24 @@ def test_a_bad_input_is_one_sentence_and_loses_nothing(project: Path, name: str)
 
 
 # -- what takes more than a command -----------------------------------------------------------
+
+
+def test_a_workflow_without_data_says_what_is_missing(project: Path) -> None:
+    """Two data sets are made at a time: each has a log, and the sentence is that of the first."""
+    shutil.rmtree(project / "data", ignore_errors=True)
+    done = run(project, "make", "-o", "caffe", "reproduce", "ONLY=mnist", "JOBS=2", "SEEDS=1")
+    logs = project / "results" / ".logs"
+    assert_refused(
+        done,
+        "the data set mnist and 1 more failed: no source has the file train-images-idx3-ubyte",
+        "`make data DATASETS=mnist MIRROR=FOLDER`",
+        f"(log: {logs}/data_mnist.log)",
+    )
+    for name in ("mnist", "mnist-shuffled-labels"):
+        assert f"the data set {name} is fetched first (log: {logs}/data_{name}.log)" in done.stdout
+        said = (logs / f"data_{name}.log").read_text()
+        assert said.startswith("error: no source has the file")
+        assert f"`make data DATASETS={name} MIRROR=FOLDER`" in said
 
 
 def results_on(project: Path, disk: Path) -> None:

@@ -20,6 +20,7 @@ import pytest
 
 from scripts.paths import ROOT
 from tests.conftest import remount
+from tests.file_server import Server
 from tests.refusals import assert_refused, contents, snapshot
 
 UPSTREAM = ROOT / "build" / "upstream"
@@ -244,6 +245,27 @@ def test_the_repositorys_archive_comes_second(project: Project, tarball: Path) -
     done = project.build(**ways(project, None, tarball))
     assert done.returncode == 0, done.stderr
     assert "from the repository's archive, digest checked" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [("cut_chunk", "IncompleteRead"), ("bad_status", "220 mail.invalid"), ("cut", "cannot be")],
+)
+def test_an_archive_that_breaks_off_is_a_sentence(
+    project: Project,
+    tarball: Path,
+    serve: Callable[[dict[str, bytes]], Server],
+    fault: str,
+    said: str,
+) -> None:
+    server = serve({"caffe.tar": tarball.read_bytes()})
+    server.faults = {"caffe.tar": [fault]}
+    environment = ways(project, None, tarball)
+    description = json.loads((project.layers / "upstream.json").read_text())
+    description["archive"] = f"{server.address}caffe.tar"
+    (project.layers / "upstream.json").write_text(json.dumps(description))
+    assert_refused(project.build(**environment), "the repository's archive: ", said)
+    project.assert_nothing_built()
 
 
 def test_a_damaged_source_package_is_passed_over(

@@ -524,6 +524,12 @@ def test_the_command_refuses_in_one_sentence_and_writes_nothing(
     (tmp_path / "net.h5").write_bytes(b"\x89HDF\r\n\x1a\n and more")
     (tmp_path / "cut").write_bytes(weights.read_bytes()[:-100])
     (tmp_path / "empty").write_bytes(b"")
+    solver = tmp_path / "in/solver.prototxt"
+    solver.write_text('net: "net.prototxt"')
+    test_solver = tmp_path / "in/test_solver.prototxt"
+    test_solver.write_text('train_net: "net.prototxt" test_net: "t.prototxt" test_iter: 1')
+    (tmp_path / "in/t.prototxt").write_text(net.read_text())
+    before = net.read_bytes()
     out = tmp_path / "out"
     out.mkdir()
     for arguments, words in (
@@ -535,6 +541,14 @@ def test_the_command_refuses_in_one_sentence_and_writes_nothing(
         ((weights, weights, out / "x"), "not a text file"),
         ((net, weights, tmp_path / "nowhere/x"), "no folder"),
         ((net, weights, tmp_path / "in/net"), "would be overwritten, which is read"),
+        (
+            (solver, weights, tmp_path / "in/net"),
+            "net.prototxt would be overwritten, which is read",
+        ),
+        ((test_solver, weights, out / "../in/t"), "t.prototxt would be overwritten, which is read"),
+        ((net, weights, "."), "OUT_PREFIX . is a folder"),
+        ((net, weights, "/"), "OUT_PREFIX / is a folder"),
+        ((net, weights), "arguments are required: OUT_PREFIX"),
         ((net, weights, out / "x", "--state", weights), "solver's state holds 0 blobs"),
         ((net, weights, out / "x", "--expand"), "nothing to expand"),
     ):
@@ -547,6 +561,7 @@ def test_the_command_refuses_in_one_sentence_and_writes_nothing(
         assert said.startswith("error: ")
         assert words in said
         assert not list(out.iterdir())
+        assert net.read_bytes() == before
 
 
 def lmdb_net(folder: Path) -> caffe_pb2.NetParameter:

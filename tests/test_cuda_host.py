@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from scripts.paths import ROOT
+from scripts.provenance import BUILT_FROM, overlay_digest
 from tests import tiny_training as tiny
 
 HERE = ROOT / "tests" / "cuda_host"
@@ -264,7 +265,10 @@ def test_device_gpu_trains_through_pycaffe(tmp_path: Path, monkeypatch: pytest.M
     metrics = {}
     for device in ("cpu", "gpu"):
         if device == "gpu":
-            monkeypatch.setenv("PYTHONPATH", str(CAFFE.parent / "python"))
+            python = CAFFE.parent / "python"
+            # What scripts/build/build_caffe.sh writes; `make test` has just built the double.
+            (python / "caffe" / BUILT_FROM).write_text(overlay_digest())
+            monkeypatch.setenv("PYTHONPATH", str(python))
         result = tiny.train(problem, tmp_path / device, "--device", device)
         assert result.returncode == 0, result.stderr[-3000:]
         (finished,) = (tmp_path / device).rglob("finished.json")

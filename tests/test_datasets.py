@@ -253,16 +253,65 @@ def test_a_host_that_cannot_be_reached_is_asked_once(tiny, tmp_path, serve, gzip
     closed = "http://127.0.0.1:1/"
     tiny(addresses=(closed, server.address))
     opened = []
-    original = dataset_sources.urllib.request.urlopen
+    original = dataset_sources._open
 
-    def urlopen(url, timeout):
+    def open_and_note(url):
         opened.append(url)
-        return original(url, timeout=timeout)
+        return original(url)
 
-    monkeypatch.setattr(dataset_sources.urllib.request, "urlopen", urlopen)
+    monkeypatch.setattr(dataset_sources, "_open", open_and_note)
     datasets.ensure("tiny", None, tmp_path / "data")
     assert sum(url.startswith(closed) for url in opened) == 1
     assert sum(url.startswith(server.address) for url in opened) == 4
+
+
+@pytest.mark.parametrize("fault", ["cut", "cut_chunk", "bad_status"])
+def test_a_file_that_broke_off_is_asked_for_once_more(tiny, tmp_path, serve, gzipped, fault):
+    server = serve(gzipped)
+    server.faults = {f"{IMAGES['train']}.gz": [fault], f"{LABELS['test']}.gz": [fault]}
+    tiny(addresses=(server.address,))
+    assert datasets.ensure("tiny", None, tmp_path / "data").source == server.address
+    names = [f"/{name}.gz" for name in CONTENT]
+    assert server.asked == [names[0], *names, names[-1]]
+
+
+@pytest.mark.parametrize("fault", ["cut", "cut_chunk", "bad_status"])
+def test_an_address_that_breaks_off_again_is_left(tiny, tmp_path, serve, gzipped, fault):
+    bad, good = serve(gzipped), serve(gzipped)
+    name = f"{IMAGES['train']}.gz"
+    bad.faults = {name: [fault] * 3}
+    tiny(addresses=(bad.address,))
+    said = refused(datasets.ensure, "tiny", None, tmp_path / "data")
+    assert f"{bad.address}: 127.0.0.1 broke off at {name} (" in said
+    tiny(addresses=(bad.address, good.address))
+    bad.faults = {name: [fault] * 3}
+    bad.asked.clear()
+    assert datasets.ensure("tiny", None, tmp_path / "data").source == good.address
+    assert bad.asked == [f"/{name}"] * 2
+
+
+def test_a_server_may_pause_for_longer_than_connecting_may_take(
+    tiny, tmp_path, serve, gzipped, monkeypatch
+):
+    monkeypatch.setattr(dataset_sources, "_CONNECT_SECONDS", 0.3)
+    server = serve(gzipped)
+    server.faults = {f"{IMAGES['train']}.gz": ["pause"]}
+    tiny(addresses=(server.address,))
+    assert datasets.ensure("tiny", None, tmp_path / "data").source == server.address
+    assert len(server.asked) == 4
+
+
+def test_an_archive_that_broke_off_is_asked_for_once_more(serve, tmp_path):
+    archive(tmp_path / "files.tar.gz", "folder", {"name": b"content" * 999}, "w:gz")
+    whole = (tmp_path / "files.tar.gz").read_bytes()
+    server = serve({"files.tar.gz": whole})
+    server.faults = {"files.tar.gz": ["cut"]}
+    described = dataset_sources.Archive("files.tar.gz", len(whole), "folder")
+    (source,) = dataset_sources.sources(
+        "tiny", None, (server.address,), (), tmp_path, archive=described
+    )
+    assert source.fetch("name", 6993) == b"content" * 999
+    assert server.asked == ["/files.tar.gz"] * 2
 
 
 def test_no_source_is_one_sentence_and_leaves_nothing(tiny, tmp_path, serve):
@@ -273,7 +322,7 @@ def test_no_source_is_one_sentence_and_leaves_nothing(tiny, tmp_path, serve):
     assert IMAGES["train"] in said
     assert "127.0.0.1 cannot be reached" in said
     assert f"{server.address}: it answers 404" in said
-    assert "make data MIRROR=FOLDER" in said
+    assert "FOLDER/tiny/ and say `make data DATASETS=tiny MIRROR=FOLDER`" in said
     assert only_finished(tmp_path / "data")
     assert not (tmp_path / "data/tiny").exists()
 
@@ -408,6 +457,11 @@ def damage_all(folder):
     shutil.rmtree(folder)
 
 
+def damage_emptied(folder):
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
@@ -419,15 +473,32 @@ def damage_all(folder):
         (damage_other_manifest, "describes other data"),
         (damage_strange_manifest, "manifest.json is missing or not a manifest"),
         (damage_all, "the data set tiny is not there"),
+        (damage_emptied, "the data set tiny is not there"),
     ],
 )
 def test_damage_is_found_and_the_next_build_repairs_it(built, mirror, damage, words):
     before = datasets.verify("tiny", built)
     damage(built / "tiny")
-    with pytest.raises(UserError, match=f"{words}.*; run `make data`$"):
+    with pytest.raises(UserError, match=f"{words}.*; run `make data DATASETS=tiny`$"):
         datasets.verify("tiny", built)
     assert datasets.ensure("tiny", mirror, built) == before
     assert datasets.verify("tiny", built) == before
+
+
+def test_an_empty_folder_is_no_damage(tiny, mirror, tmp_path, capsys):
+    """Snakemake makes the folder of an output before the command that makes the output."""
+    (tmp_path / "data/tiny").mkdir(parents=True)
+    datasets.ensure("tiny", mirror, tmp_path / "data")
+    assert "again" not in capsys.readouterr().out
+    assert set(os.listdir(tmp_path / "data/tiny")) == WHOLE
+    assert only_finished(tmp_path / "data")
+
+
+def test_the_cure_names_the_data_set_and_the_folder_that_of_its_files(tiny, tmp_path, monkeypatch):
+    monkeypatch.setitem(TABLE, "held-out", dataset_table.validation("tiny", 20))
+    (tmp_path / "empty").mkdir()
+    said = refused(datasets.ensure, "held-out", tmp_path / "empty", tmp_path / "data")
+    assert "FOLDER/tiny/ and say `make data DATASETS=held-out MIRROR=FOLDER`" in said
 
 
 def test_inspecting_a_bad_lmdb_gives_a_sentence(built, tmp_path):

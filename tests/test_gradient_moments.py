@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
+from scripts import gradient_moments, runs
 from scripts.errors import UserError
-from scripts.gradient_moments import FILE, MOMENTS, RECORD, Recorder, moments
+from scripts.gradient_moments import FILE, MOMENTS, RECORD, STATE, Recorder, moments
 from scripts.paths import ROOT
+from scripts.runs import RunSpec
 from scripts.snapshots import Snapshots
 from tests import tiny_training as tiny
 
@@ -105,6 +111,148 @@ def test_stopped_and_resumed_is_the_same(solver: Path, tmp_path: Path) -> None:
 def test_other_solvers_are_refused(solver: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="Adam with L2"):
         recorder(tmp_path, solver, type="Adam")
+
+
+# -- what is there already --------------------------------------------------------------------
+
+
+def spec_of(solver: Path) -> RunSpec:
+    return RunSpec(None, None, None, None, 1, solver)
+
+
+@pytest.fixture
+def measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """A function that measures so many steps of a tiny training, and may be stopped after some."""
+    solver = tiny.write_problem(tmp_path / "problem", max_iter=9, hidden=16)
+
+    def run(iterations: int | None, stop_after: int = 1000, base_lr: float = 0.05) -> int:
+        tiny.write_problem(solver.parent, max_iter=9, hidden=16, base_lr=base_lr)
+        stop = SimpleNamespace(received=None)
+        step = Recorder.step
+
+        def stepped(recorder: Recorder) -> None:
+            step(recorder)
+            if recorder.solver.iter >= stop_after:
+                stop.received = signal.SIGINT
+
+        with monkeypatch.context() as changed:
+            changed.setattr(gradient_moments, "StopRequest", lambda: stop)
+            changed.setattr(Recorder, "step", stepped)
+            return gradient_moments.record(
+                spec_of(solver), tmp_path, iterations, snapshot_seconds=1000.0, wait=False
+            )
+
+    return run
+
+
+def found(tmp_path: Path) -> tuple[dict[str, int], set[str]]:
+    """({file of moments: steps in it}, everything else) in the run's folder."""
+    folder = tmp_path / "custom" / "tiny" / "seed-1"
+    names = {path.name for path in folder.glob("[!.]*")}
+    steps = {}
+    for name in [name for name in names if name.endswith(".npz")]:
+        with np.load(folder / name) as arrays:
+            steps[name] = len(arrays["iteration"])
+    return steps, names - set(steps)
+
+
+def test_other_numbers_of_steps_are_kept(
+    measure: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A short try beside what is finished, which comes back when it is wanted again."""
+    assert measure(4) == 0
+    assert measure(2) == 0
+    steps, others = found(tmp_path)
+    assert steps.pop(FILE) == 2
+    ((kept, number),) = steps.items()
+    assert number == 4
+    assert others == {RECORD, Path(kept).with_suffix(".json").name}
+    capsys.readouterr()
+    assert measure(4) == 0
+    said = capsys.readouterr().out
+    assert "kept the earlier moments as " in said
+    assert " and took back " in said
+    assert "its moments are there" in said
+    assert found(tmp_path)[0][FILE] == 4
+    assert measure(None) == 0
+    steps, _ = found(tmp_path)
+    assert steps.pop(FILE) == 9
+    assert sorted(steps.values()) == [2, 4]
+
+
+def test_moments_of_another_training_are_kept(
+    measure: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Finished ones and unfinished ones; both come back with the solver that made them."""
+    assert measure(4) == 0
+    assert measure(9, stop_after=6) == 130
+    first = found(tmp_path)[1]
+    assert STATE in first
+    assert measure(9, stop_after=3, base_lr=0.01) == 130
+    assert "kept the unfinished moments of another training as " in capsys.readouterr().out
+    assert measure(9, stop_after=7) == 130
+    assert measure(4, base_lr=0.05) == 0  # what was finished first
+    assert found(tmp_path)[0] == {FILE: 4}
+    state = tmp_path / "custom" / "tiny" / "seed-1" / STATE
+    # It went on from where it was.
+    snapshots = {path.name for path in state.glob("snapshot_iter_*.json")}
+    assert snapshots == {"snapshot_iter_6.json", "snapshot_iter_7.json"}
+
+
+def test_a_state_that_is_past_what_is_wanted_is_refused(
+    measure: Callable[..., int], tmp_path: Path
+) -> None:
+    assert measure(4) == 0
+    assert measure(None, stop_after=6) == 130
+    before = found(tmp_path)
+    with pytest.raises(UserError, match=r"at step 6 already, past the 5 that are wanted"):
+        measure(5)
+    assert found(tmp_path) == before
+    assert measure(None) == 0
+    assert found(tmp_path)[0][FILE] == 9
+
+
+def test_the_workflow_wants_all_steps(
+    measure: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A short try is put aside before Snakemake looks whether the file is there."""
+    manifest = tmp_path / "manifest.json"
+    manifest.touch()
+    monkeypatch.setattr(gradient_moments.data_digests, "manifest_path", lambda name: manifest)
+    spec = spec_of(tmp_path / "problem" / "tiny.prototxt")
+    gradient_moments.put_aside_if_stale(spec, tmp_path)
+    assert measure(2) == 0
+    gradient_moments.put_aside_if_stale(spec, tmp_path)
+    assert FILE not in found(tmp_path)[0]
+    assert measure(None) == 0
+    gradient_moments.put_aside_if_stale(spec, tmp_path)
+    assert found(tmp_path)[0][FILE] == 9
+
+
+WAITING = """
+import sys
+from pathlib import Path
+from scripts import errors, gradient_moments
+from scripts.runs import RunSpec
+
+spec = RunSpec(None, None, None, None, 1, Path(sys.argv[1]))
+errors.run_main(lambda: gradient_moments.record(spec, Path(sys.argv[2]), 2, 1000.0, wait=True))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_waits_for_another_can_be_stopped(tmp_path: Path, number: int) -> None:
+    solver = tiny.write_problem(tmp_path / "problem", max_iter=9, hidden=16)
+    with runs.lock(spec_of(solver).folder(tmp_path) / STATE):
+        process = tiny.start([sys.executable, "-c", WAITING, str(solver), str(tmp_path)])
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "another process is measuring it, waiting for it to end" in line:
+                break
+        os.kill(process.pid, number)
+        output = process.communicate(timeout=30)[0]
+    assert process.returncode == 130, output
+    assert output == "error: interrupted; the same command goes on from here\n"
 
 
 def test_command(tmp_path: Path) -> None:

@@ -234,10 +234,14 @@ def test_a_changed_or_missing_mean_image_is_found_and_repaired(monkeypatch, tmp_
     before = datasets.ensure("tiny", mirror, root)
     mean = datasets.mean_path("tiny", root)
     mean.write_bytes(mean.read_bytes()[:-1] + b"?")
-    with pytest.raises(UserError, match=r"mean.binaryproto has changed .*; run `make data`$"):
+    with pytest.raises(
+        UserError, match=r"mean.binaryproto has changed .*; run `make data DATASETS=tiny`$"
+    ):
         datasets.verify("tiny", root)
     mean.unlink()
-    with pytest.raises(UserError, match=r"mean.binaryproto is missing; run `make data`$"):
+    with pytest.raises(
+        UserError, match=r"mean.binaryproto is missing; run `make data DATASETS=tiny`$"
+    ):
         datasets.verify("tiny", root)
     assert datasets.ensure("tiny", mirror, root) == before
 

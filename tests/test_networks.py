@@ -1,5 +1,6 @@
 """Nets and solvers: LeNet's own, edited to a configuration, and those that a user wrote."""
 
+import os
 import shutil
 from math import gcd, prod
 from pathlib import Path
@@ -376,6 +377,61 @@ def test_the_weights_a_users_solver_starts_from_are_found_and_digested(users, tm
     }
     with pytest.raises(UserError, match=r"solver.prototxt: there are no weights c.caffemodel"):
         users(solver=text.replace("b.caffemodel", "c.caffemodel"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "device", "told"),
+    [
+        ("", ("cpu", 0), []),
+        ("random_seed: 5 solver_mode: CPU device_id: 1", ("cpu", 0), []),
+        ("solver_mode: GPU device_id: 1", ("gpu", 1), []),
+        ("random_seed: 42", ("cpu", 0), ["random_seed: 42; SEED=5 decides"]),
+        ("solver_mode: GPU", ("cpu", 0), ["solver_mode: GPU; DEVICE=cpu decides"]),
+        ("solver_mode: CPU", ("gpu", 0), ["solver_mode: CPU; DEVICE=gpu:0 decides"]),
+        ("device_id: 1", ("gpu", 2), ["device_id: 1; DEVICE=gpu:2 decides"]),
+    ],
+)
+def test_what_a_users_solver_does_not_decide_is_told(tmp_path, lines, device, told):
+    path = tmp_path / "mine.prototxt"
+    path.write_text(USERS_SOLVER + lines)
+    expected = [f"mine.prototxt says {text}" for text in told]
+    assert networks.overruled(path, 5, device) == expected
+
+
+def listed_layer(tmp_path, text, listing):
+    (tmp_path / "list.txt").write_text(listing)
+    layer = text_format.Parse(text, caffe_pb2.LayerParameter())
+    for field in ("hdf5_data_param", "image_data_param"):
+        if layer.HasField(field):
+            getattr(layer, field).source = str(tmp_path / "list.txt")
+    return caffe_pb2.NetParameter(layer=[layer])
+
+
+def test_what_hdf5_files_hold_is_part_of_the_data(tmp_path):
+    """Not where they were changed last: a copy is the same data."""
+    first, second = tmp_path / "a.h5", tmp_path / "b.h5"
+    first.write_bytes(b"one")
+    second.write_bytes(b"one")
+    text = 'name: "data" type: "HDF5Data" hdf5_data_param { batch_size: 1 }'
+    net = listed_layer(tmp_path, text, f"{first}\n{second}\n")
+    before = data_digests.of_net(net)
+    os.utime(second, (1, 1))
+    assert data_digests.of_net(net) == before
+    second.write_bytes(b"two")
+    assert data_digests.of_net(net) != before
+    second.unlink()
+    with pytest.raises(UserError, match=r"b\.h5, which is not there: correct the line in .*list"):
+        data_digests.of_net(net)
+
+
+def test_listed_images_are_part_of_the_data(tmp_path):
+    (tmp_path / "an image.png").write_bytes(b"one")
+    text = f'name: "data" type: "ImageData" image_data_param {{ root_folder: "{tmp_path}/" }}'
+    net = listed_layer(tmp_path, text, "an image.png 3\n")
+    before = data_digests.of_net(net)
+    assert data_digests.of_net(net) == before
+    os.utime(tmp_path / "an image.png", (1, 1))
+    assert data_digests.of_net(net) != before
 
 
 def test_the_blocks_of_a_net_are_told():

@@ -78,14 +78,14 @@ def test_devices() -> None:
 def test_a_finished_run_of_the_same_making_stays(tmp_path: Path) -> None:
     folder = tmp_path / "seed-1"
     write_run(folder, fingerprint(net="a"))
-    assert runs.set_aside_if_stale(folder, fingerprint(net="a")) is None
+    assert runs.reconcile(folder, fingerprint(net="a")) is None
     assert runs.finished(folder) is not None
 
 
 def test_a_run_of_another_making_is_kept_aside(tmp_path: Path) -> None:
     folder = tmp_path / "seed-1"
     write_run(folder, fingerprint(net="a", data="d"), final={"test_accuracy": 0.9})
-    sentence = runs.set_aside_if_stale(folder, fingerprint(net="b", data="d"))
+    sentence = runs.reconcile(folder, fingerprint(net="b", data="d"))
     assert sentence is not None
     assert "changed: net)" in sentence
     assert not folder.exists()
@@ -98,19 +98,99 @@ def test_what_was_kept_aside_is_not_overwritten(tmp_path: Path) -> None:
     folder = tmp_path / "seed-1"
     for value in ("b", "c"):
         write_run(folder, fingerprint(net="a"), final={"came": value})
-        runs.set_aside_if_stale(folder, fingerprint(net="z"))
+        runs.reconcile(folder, fingerprint(net="z"))
     first, second = (runs.finished(tmp_path / f"seed-1.01234567{end}") for end in ("", "-2"))
     assert first is not None
     assert second is not None
     assert (first["final"], second["final"]) == ({"came": "b"}, {"came": "c"})
 
 
+def other() -> dict[str, object]:
+    return {"digest": "fedcba98", "parts": {"net": "other"}}
+
+
+def test_a_run_comes_back_when_the_edit_is_undone(tmp_path: Path) -> None:
+    folder = tmp_path / "seed-1"
+    mark = fingerprint(net="a")
+    write_run(folder, mark, final={"test_accuracy": 0.9})
+    assert str(runs.reconcile(folder, other())).endswith(" and start anew")
+    write_run(folder, other(), state="interrupted")
+    (folder / "finished.json").unlink()
+    sentence = str(runs.reconcile(folder, mark))
+    assert f"kept the earlier run as {folder}.fedcba98 " in sentence
+    assert f"took back {folder}.01234567, " in sentence
+    assert (runs.finished(folder) or {})["final"] == {"test_accuracy": 0.9}
+
+
+@pytest.mark.parametrize("empty_folder", [False, True])
+def test_a_run_that_was_begun_comes_back_where_none_is(tmp_path: Path, empty_folder: bool) -> None:
+    """An empty folder is what a start leaves that was stopped at once."""
+    folder, mark = tmp_path / "seed-1", fingerprint(net="a")
+    write_run(tmp_path / "seed-1.01234567", mark, state="interrupted", iteration=500)
+    (tmp_path / "seed-1.01234567" / "finished.json").unlink()
+    if empty_folder:
+        folder.mkdir()
+    assert str(runs.reconcile(folder, mark)).startswith(f"took back {folder}.01234567, ")
+    assert (runs.recorded(folder) or {})["iteration"] == 500
+
+
+def test_of_several_kept_aside_a_finished_one_comes_back(tmp_path: Path) -> None:
+    folder, mark = tmp_path / "seed-1", fingerprint(net="a")
+    for name, iteration in (("-2", 100), ("-3", 900), ("", 500)):
+        write_run(tmp_path / f"seed-1.01234567{name}", mark, iteration=iteration)
+        if iteration != 100:
+            (tmp_path / f"seed-1.01234567{name}" / "finished.json").unlink()
+    write_run(tmp_path / "seed-1.01234567-4", fingerprint(net="b"), iteration=999)
+    write_run(tmp_path / "seed-11.01234567", mark, iteration=999)
+    assert runs.reconcile(folder, mark) == (
+        f"took back {folder}.01234567-2, made from what is here now"
+    )
+    files.set_aside(folder, "gone")
+    assert f"{folder}.01234567-3," in str(runs.reconcile(folder, mark))
+
+
+def test_what_is_there_is_not_displaced_by_what_was_kept_aside(tmp_path: Path) -> None:
+    folder, mark = tmp_path / "seed-1", fingerprint(net="a")
+    write_run(tmp_path / "seed-1.01234567", mark)
+    write_run(folder, mark)
+    assert runs.reconcile(folder, mark) is None
+    for path in folder.iterdir():
+        path.unlink()
+    (folder / "gradient_moments.npz").write_bytes(b"of somebody")
+    assert runs.reconcile(folder, mark) is None
+
+
+def test_the_workflow_takes_back_what_an_undone_edit_put_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The run, and what the plan says of it, before and after."""
+    mark = fingerprint(net="a")
+    monkeypatch.setattr(workflow, "datasets_there", lambda specs: {})
+    monkeypatch.setattr(workflow, "fingerprint_of", lambda *about: mark)
+    folder = SPEC.folder(tmp_path)
+    numbers = {"iteration": 10000, "max_iter": 10000, "iterations_per_second": 10.0}
+    names = {"net": "lenet", "dataset": "mnist", "config": SPEC.config, "method": SPEC.method}
+    write_run(folder, mark, **names, **numbers)
+    files.set_aside(folder, str(mark["digest"]))
+    for there in (False, True):
+        if there:
+            write_run(folder, other(), **names, **numbers)
+        workflow.print_plan([SPEC], tmp_path, "cpu", 1)
+        planned = capsys.readouterr().out
+        assert "taken back, as before a change: finished" in planned
+        assert "1 of 1 runs are done" in planned
+        workflow.put_stale_aside([SPEC], tmp_path, ("cpu", 0))
+        assert f"took back {folder}.01234567, " in capsys.readouterr().out
+        assert (runs.finished(folder) or {})["fingerprint"] == mark["digest"]
+        files.set_aside(folder, str(mark["digest"]))
+
+
 def test_results_without_a_record_are_kept_aside(tmp_path: Path) -> None:
     folder = tmp_path / "seed-1"
     folder.mkdir()
-    assert runs.set_aside_if_stale(folder, fingerprint(net="a")) is None
+    assert runs.reconcile(folder, fingerprint(net="a")) is None
     (folder / "metrics.csv").write_text("iteration\n")
-    assert "run.json" in str(runs.set_aside_if_stale(folder, fingerprint(net="a")))
+    assert "run.json" in str(runs.reconcile(folder, fingerprint(net="a")))
     assert (tmp_path / "seed-1.unknown" / "metrics.csv").exists()
 
 

@@ -286,6 +286,25 @@ def test_a_run_of_another_solver_is_kept_aside(tmp_path: Path) -> None:
     assert read_json(kept / "finished.json") == old
     new = read_json(results / RUN / "finished.json") or {}
     assert new["fingerprint"] != old["fingerprint"]
+    # The edit is undone: nothing is trained again.
+    tiny.write_problem(tmp_path / "problem", max_iter=50)
+    done = tiny.train(solver, results)
+    assert f"and took back {kept}, made from what is here now" in done.stdout
+    assert "already finished" in done.stdout
+    assert read_json(results / RUN / "finished.json") == old
+
+
+def test_settings_that_the_command_decides_are_told(tmp_path: Path) -> None:
+    solver = tiny.write_problem(tmp_path / "problem", max_iter=20)
+    solver.write_text(solver.read_text() + "random_seed: 42\nsolver_mode: GPU\ndevice_id: 3\n")
+    for _ in range(2):  # a finished run is just what one with another random_seed would be
+        done = tiny.train(solver, tmp_path / "results")
+        assert done.returncode == 0, done.stderr
+        told = [line for line in done.stdout.splitlines() if " says " in line]
+        assert told == [
+            "tiny.prototxt says random_seed: 42; SEED=1 decides",
+            "tiny.prototxt says solver_mode: GPU; DEVICE=cpu decides",
+        ]
 
 
 def test_changed_data_are_other_data(tmp_path: Path) -> None:

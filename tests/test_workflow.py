@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from scripts import workflow
 from scripts.files import read_json
 from scripts.paths import ROOT
+from scripts.runs import RunSpec
 from tests import tiny_training as tiny
 
 # What `make reproduce` does, with runs of our own and a report that counts them.
@@ -182,6 +184,16 @@ def test_runs_of_another_making_are_kept_aside_first(problem: Path, tmp_path: Pa
         assert (read_json(folder / "finished.json") or {})["max_iter"] == 70
         (kept,) = folder.parent.glob(f"{folder.name}.*")
         assert (read_json(kept / "finished.json") or {})["max_iter"] == 60
+
+
+def test_a_failure_of_the_moments_is_told(tmp_path: Path) -> None:
+    spec = RunSpec("lenet", "mnist", "(1,1)-BD_4", "bdip,max_iter=2", 1)
+    log = workflow.moments_log_path(spec, tmp_path)
+    log.parent.mkdir()
+    log.write_text("step 1\nerror: no space is left\n")
+    title = "lenet-mnist (1,1)-BD_4 bdip,max_iter=2 seed 1, moments of gradients"
+    said = workflow.failure([], [spec], tmp_path)
+    assert said == f"{title} failed: no space is left (log: {log})"
 
 
 MOMENTS_SCRIPT = """

@@ -24,6 +24,7 @@ step() {
     exit 1
   fi
 }
+"$root/scripts/build/drop_moved_cache.sh" "$tree" "$root/scripts/bench/native"
 step cmake -S "$root/scripts/bench/native" -B "$tree" -G Ninja -DCMAKE_CXX_COMPILER_LAUNCHER=ccache \
   -DCAFFE="$root/build/$flavour/install" -DCUDA="$cuda"
 step ninja -C "$tree"

@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import errno
 import hashlib
+import http.client
 import json
 import os
 import re
@@ -124,8 +125,9 @@ def from_repository(folder: Path) -> Path:
             tarball.open("wb") as out,
         ):
             shutil.copyfileobj(answer, out)
-    except OSError as error:
-        raise SourceError(str(error)) from error
+    except (OSError, http.client.HTTPException) as error:
+        # What the server said may have lines.
+        raise SourceError(" ".join(str(error).split())) from error
     return tarball
 
 

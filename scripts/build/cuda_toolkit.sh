@@ -45,7 +45,7 @@ requirements+=("$here/requirements.cuda$version.txt")
 toolkit=$root/build/cuda-toolkit
 stamp=$toolkit/complete
 wanted="$system $(cat "${requirements[@]}" | sha256sum)"
-if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
+if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && [ -e "$toolkit/include/cublas_v2.h" ]; then
   echo "$toolkit"
   exit
 fi
@@ -69,22 +69,23 @@ if [ -n "$system" ]; then
   ln -s "$system"/include/* "$toolkit/include/"
   ln -s "$system"/lib64/* "$toolkit/lib64/"
 fi
+# Links within the toolkit are relative: the project's folder may be moved.
 for path in "$toolkit"/packages/nvidia/*/include/*; do
-  ln -sfn "$path" "$toolkit/include/$(basename "$path")"
+  ln -sfnr "$path" "$toolkit/include/$(basename "$path")"
 done
 for path in "$toolkit"/packages/nvidia/*/lib/*; do
-  ln -sfn "$path" "$toolkit/lib64/$(basename "$path")"
+  ln -sfnr "$path" "$toolkit/lib64/$(basename "$path")"
 done
 for path in "$toolkit"/packages/nvidia/*/lib/lib*.so.*; do
   name=$(basename "$path")
-  ln -sfn "$path" "$toolkit/lib64/${name%%.so*}.so"
+  ln -sfnr "$path" "$toolkit/lib64/${name%%.so*}.so"
 done
 if [ -z "$system" ]; then
   # nvcc looks for the rest of the toolkit beside the folder that it is in, whatever links lead there.
   packages=$(dirname "$(echo "$toolkit"/packages/nvidia/*/bin/nvcc)")/..
-  ln -sfn "$packages/bin" "$toolkit/bin"
-  ln -sfn "$packages/nvvm" "$toolkit/nvvm"
-  ln -sfn "$toolkit/lib64" "$packages/lib64"
+  ln -sfnr "$packages/bin" "$toolkit/bin"
+  ln -sfnr "$packages/nvvm" "$toolkit/nvvm"
+  ln -sfnr "$toolkit/lib64" "$packages/lib64"
 fi
 echo "$wanted" >"$stamp"
 echo "$toolkit"

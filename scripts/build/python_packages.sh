@@ -29,10 +29,12 @@ install() {
     echo "error: the Python packages could not be installed; the whole output is in $log" >&2
     exit 1
   fi
-  site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-  echo "$root/build/python" >"$site/caffe.pth"
   echo "$wanted" >"$stamp"
 }
 
 install requirements.txt requirements.sha256
+# Counted from site-packages, so that a project's folder that was moved or copied finds its own Caffe.
+for site in "$venv"/lib/python3*/site-packages; do
+  [ "$(cat "$site/caffe.pth" 2>/dev/null)" = ../../../../python ] || echo ../../../../python >"$site/caffe.pth"
+done
 [ "${1:-}" != slurm ] || install requirements.slurm.txt requirements.slurm.sha256

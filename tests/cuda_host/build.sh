@@ -27,6 +27,7 @@ step() {
     exit 1
   fi
 }
+"$here/../../scripts/build/drop_moved_cache.sh" "$build" "$here"
 step cmake -S "$here" -B "$build" -G Ninja -DCAFFE_SRC="$source" -DTESTS="${tests//,/;}" \
   -DPython3_EXECUTABLE="${PYTHON:-$here/../../build/venv/bin/python}" \
   -DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache
