@@ -67,9 +67,10 @@ def failing(entries: list[Entry]) -> Html:
     parts, seen = [], set()
     for entry in entries:
         claim, found = entry.claim, entry.finding
-        # A number of the table that the text repeats is told once.
-        what = (claim.printed, found.ours)
-        if found.verdict != FAILS or (claim.kind == "accuracy" and what in seen):
+        # What the paper says twice, and a number of the table that the text repeats, is told once.
+        statement = "" if claim.kind == "accuracy" else claim.statement
+        what = (statement, claim.printed, found.ours)
+        if found.verdict != FAILS or what in seen:
             continue
         seen.add(what)
         ours = f"; ours: {found.ours}" if 0 < len(found.ours) <= SHORT else ""
