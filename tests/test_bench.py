@@ -131,6 +131,13 @@ def test_a_long_case_ends_after_few_rounds() -> None:
     assert {len(own.seconds) for own in found.values()} == {measure.FEW}
 
 
+def test_a_long_case_goes_on_for_what_is_brief() -> None:
+    noisy = iter([0.01, 0.02] * 50)
+    found, _ = rounds({"dense": iter([1.0, 2.0] * 9), "layer": noisy, "rival": 0.01}, budget=3)
+    taken = {name: len(own.seconds) for name, own in found.items()}
+    assert taken == {"dense": measure.FEW, "layer": measure.MOST, "rival": measure.FEWEST}
+
+
 def test_the_limit_is_the_slower_of_arithmetic_and_memory() -> None:
     machine = [
         {"what": "peak", "working_set": 0, "value": "100"},

@@ -17,8 +17,10 @@ SPREAD = 0.04
 HOPELESS = 8
 BEATEN = 1.2
 FEW = 3
-# Seconds of a case after which FEW samples of each method are enough.
+# Seconds of a case after which FEW samples are enough of each method that takes more than a
+# BRIEFth of it for a call: rivals that are near to each other can be told apart by the others.
 BUDGET = 2.5
+BRIEF = 50
 
 Timer = Callable[[float], Mapping[str, float]]
 
@@ -42,8 +44,10 @@ class Samples:
     @property
     def settled(self) -> bool:
         """Whether more rounds would say little more."""
+        if len(self.seconds) < FEWEST:
+            return False
         low, high = self.quartiles
-        return len(self.seconds) >= FEWEST and high - low <= SPREAD * self.median
+        return high - low <= SPREAD * self.median
 
 
 def interleaved(
@@ -52,7 +56,8 @@ def interleaved(
     """Seconds of each method, by rounds in which every method that still spreads takes a turn.
 
     Methods whose name begins with "dense" take part in every round, but for those that another one
-    beats: all speedups rest on the fastest. budget: seconds after which FEW rounds are enough.
+    beats: all speedups rest on the fastest. budget: seconds after which FEW rounds are enough of
+    what is not brief.
     """
     found = {name: Samples() for name in timers}
     spent = 0.0
@@ -62,19 +67,22 @@ def interleaved(
         factor = BEATEN if name.startswith("dense") else HOPELESS
         return bool(dense) and found[name].median > factor * min(dense)
 
+    def enough(name: str, over: bool) -> bool:
+        """Whether it has as many samples as it needs, with FEW of each."""
+        return slow(name) or (over and BRIEF * found[name].median > budget)
+
     for turn in range(MOST):
+        over = spent > budget
+        if turn >= FEW and all(own.settled or enough(n, over) for n, own in found.items()):
+            break
         for name, timer in timers.items():
             own = found[name]
-            if turn and own.settled and not name.startswith("dense"):
+            if own.settled and (over or not name.startswith("dense")):
                 continue
-            if turn >= FEW and slow(name):
+            if turn >= FEW and enough(name, over):
                 continue
             answer = timer(sample)
             own.seconds.append(answer["seconds"])
             own.calls += int(answer["calls"])
             spent += answer["seconds"] * answer["calls"]
-        if turn + 1 >= FEW and spent > budget:
-            break
-        if turn + 1 >= FEWEST and all(own.settled or slow(name) for name, own in found.items()):
-            break
     return found

@@ -46,7 +46,9 @@ Timing Measure(const Action& action, const std::function<std::vector<Span>()>& t
   }
   double total = 0;
   if (cold || first > 0.2 * seconds) {
-    for (; total < seconds && timing.calls < 1000; ++timing.calls) { total += one(); }
+    // Emptying the caches takes longer than a call, and one call is a sample by itself.
+    const long most = cold ? 8 : 1000;
+    for (; total < seconds && timing.calls < most; ++timing.calls) { total += one(); }
   } else {
     timing.calls = std::max(1L, std::lround(seconds / std::max(first, 1e-8)));
     const double start = Seconds();

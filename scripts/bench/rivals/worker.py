@@ -26,8 +26,9 @@ RIVALS = {
 # Where a rival is not in a module of its own name, and what the others call it.
 MODULES = {"gpu_bmm": "gpu", "gpu_csr": "gpu"}
 NAMES = {"gpu_bmm": "torch_bmm", "gpu_csr": "csr"}
-# After so many calls a mean of cold ones says enough.
+# Calls of a sample at most, and of a cold one: emptying the caches takes longer than a call.
 MOST_CALLS = 1000
+MOST_COLD_CALLS = 8
 
 
 def maker(name: str) -> type[Rival]:
@@ -119,7 +120,7 @@ class Worker:
             return {"seconds": first, "calls": 1}
         total, calls = 0.0, 0
         if cold or first > 0.2 * seconds:
-            while total < seconds and calls < MOST_CALLS:
+            while total < seconds and calls < (MOST_COLD_CALLS if cold else MOST_CALLS):
                 total += one()
                 calls += 1
         else:
