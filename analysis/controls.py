@@ -104,21 +104,25 @@ def shared_change(member: Member) -> float:
 
 def _kept(members: list[Member], dense: Member, kept: str) -> str:
     """What it says that the ratios stayed within KEPT of b: little where nothing moved much."""
-    shares = words.listing([f"{shared_change(m):.2f} (b = {m.blocks})" for m in members])
+    shares = [shared_change(m) for m in members]
+    told = words.listing(
+        [f"{one:.2f} (b = {m.blocks})" for one, m in zip(shares, members, strict=True)]
+    )
     still = abs(1 / change_factor(dense) - 1)
     said = f"the ratio stays within {KEPT:.0%} of b"
     if still > KEPT:
-        return f"{said} {kept}; of the dense net's relative change the blocks' is {shares}"
-    return (
-        f"{said}, as it would have if the blocks' variance had not changed at all (it were then "
-        f"{still:.1%} off). Of the dense net's relative change the blocks' is {shares}, where a "
-        "ratio that persists through change would ask for 1: "
-        + (
-            "they do change alike, by little"
-            if all(abs(shared_change(m) - 1) <= KEPT for m in members)
-            else "the changes are not shared, and how far the ratio is held cannot be told from so "
+        return f"{said} {kept}; of the dense net's relative change the blocks' is {told}"
+    if all(abs(one - 1) <= KEPT for one in shares):
+        verdict = "they do change alike, by little"
+    else:
+        verdict = (
+            "the changes are not shared, and how far the ratio is held cannot be told from so "
             "small ones"
         )
+    return (
+        f"{said}, as it would have if the blocks' variance had not changed at all (it were then "
+        f"{still:.1%} off). Of the dense net's relative change the blocks' is {told}, where a "
+        f"ratio that persists through change would ask for 1: {verdict}"
     )
 
 

@@ -26,7 +26,6 @@ from analysis.figures import figure01
 from analysis.files import write_text
 from analysis.nulls import Nulls
 from analysis.results import Results, load
-from analysis.sections.accuracy import shuffles_by_data
 from analysis.sisters import Spectra
 from analysis.table1 import Row, signed
 from analysis.timings import BATCH, Timings
@@ -109,7 +108,7 @@ def shuffle_sentences(rows: list[Row]) -> list[str]:
     """Which of the two shuffles comes near the paper's column, for each data set that has both."""
     return [
         f"To the paper's rand. shuff. with {name}, {shuffles.conclusion(here)}"
-        for name, here in shuffles_by_data(rows).items()
+        for name, here in shuffles.by_data(rows).items()
     ]
 
 

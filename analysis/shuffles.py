@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from analysis import words
-from analysis.table1 import Row, accuracy_text
+from analysis.table1 import Row, accuracy_text, section_text
 
 FIXED, PER_PASS = "shuffle", "shuffle_per_pass"
 NAMES = {FIXED: "FIXED", PER_PASS: "PER_PASS"}
@@ -39,6 +39,14 @@ def evidence(rows: list[Row]) -> list[Evidence]:
         for row in done.values()
         if row.key.method == FIXED and row.key._replace(method=PER_PASS) in done
     ]
+
+
+def by_data(rows: list[Row]) -> dict[str, list[Evidence]]:
+    """{net and data set: both shuffles at its configs}: two data sets share their configs."""
+    found: dict[str, list[Evidence]] = {}
+    for one in evidence(rows):
+        found.setdefault(section_text(one.fixed.key), []).append(one)
+    return found
 
 
 def sentences(found: list[Evidence]) -> list[str]:

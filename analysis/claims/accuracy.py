@@ -3,12 +3,13 @@
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from analysis import methods, paper, shuffles, table1, words
 from analysis.claims.core import (
+    COMPARE,
     DIRECTION,
     FAILS,
     HOLDS,
@@ -125,11 +126,12 @@ def _judge_drops(claim: Claim, evidence: Evidence, rows: list[Row]) -> Finding:
     ours = f"{spread_text(worst.values)} points at {place}"
 
     def kept(drop: float) -> bool:
-        return drop < claim.value or (claim.relation == "<=" and drop == claim.value)
+        return COMPARE[claim.relation](drop, claim.value)
 
     if kept(worst.mean) and lacking:
         return missing(lacking[0].key, f"{len(done)} of {len(rows)} cells: at most {ours}")
-    why = f"{len(done)} of {len(rows)} cells; there with {_kept_by(worst, kept)}"
+    by_seed = f"{sum(map(kept, worst.values))} of {words.seeds(len(worst.values))}"
+    why = f"{len(done)} of {len(rows)} cells; there with {by_seed}"
     if not kept(worst.mean):
         # A mean that is above the bound by less than it is known to is not yet above it.
         several = len(worst.values) > 1
@@ -141,11 +143,6 @@ def _judge_drops(claim: Claim, evidence: Evidence, rows: list[Row]) -> Finding:
     several = all(len(found.values) > 1 for _, found in done)
     why += "; kept with every seed" if every else "; kept by the means, not with every seed"
     return Finding(HOLDS if every and several else DIRECTION, ours, why, source=worst.source)
-
-
-def _kept_by(found: Differences, kept: Callable[[float], bool]) -> str:
-    """``2 of 3 seeds``: how many keep a bound."""
-    return f"{sum(map(kept, found.values))} of {words.seeds(len(found.values))}"
 
 
 @evaluator
@@ -308,19 +305,13 @@ def pruned_near_traditional(claim: Claim, evidence: Evidence) -> Finding:
         gap = cells[other].value - cells[one].value
         most = max(allowed.get(one.dataset, 0.0), gap, counting_error(cells[other]))
         allowed[one.dataset] = most
-    limits = [allowed[key.dataset] for key, _ in done]
-    beyond = [
-        (key, found)
-        for (key, found), limit in zip(done, limits, strict=True)
-        if found.mean < -limit
-    ]
+    beyond = [(key, found) for key, found in done if found.mean < -allowed[key.dataset]]
     told = ", ".join(f"{data} {limit:.2f}" for data, limit in allowed.items())
     why = f"{len(done)} cells that were run, {len(pairs)} in all; points below allowed: {told}"
     if beyond:
         return Finding(FAILS, _listed(done), f"{why}; further below: {_listed(beyond)}")
     every = all(
-        min(found.values) >= -limit and len(found.values) > 1
-        for (_, found), limit in zip(done, limits, strict=True)
+        min(found.values) >= -allowed[key.dataset] and len(found.values) > 1 for key, found in done
     )
     return Finding(HOLDS if every and len(done) == len(pairs) else DIRECTION, _listed(done), why)
 

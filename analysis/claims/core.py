@@ -191,7 +191,7 @@ def judge_number(
     return Finding(verdict, ours, f"{why}; {told}", source=source)
 
 
-_COMPARE = {
+COMPARE = {
     "<": lambda a, b: a < b,
     "<=": lambda a, b: a <= b,
     ">": lambda a, b: a > b,
@@ -204,7 +204,7 @@ def judge_bound(
 ) -> Finding:
     """A printed bound: every seed keeps it, or their mean does, or neither."""
     ours = spread_text(values) if ours is None else ours
-    compare = _COMPARE[claim.relation]
+    compare = COMPARE[claim.relation]
     kept = [compare(value, claim.value) for value in values]
     return judge_seeds(kept, compare(float(np.mean(values)), claim.value), ours, source=source)
 

@@ -138,20 +138,12 @@ def figures_section(drawn: list[accuracy.Drawn]) -> Section:
     return Section("accuracy", "Test accuracy over iterations", content)
 
 
-def shuffles_by_data(rows: list[Row]) -> dict[str, list[shuffles.Evidence]]:
-    """{net and data set: both shuffles at its configs}: two data sets share their configs."""
-    found: dict[str, list[shuffles.Evidence]] = {}
-    for one in shuffles.evidence(rows):
-        found.setdefault(table1.section_text(one.fixed.key), []).append(one)
-    return found
-
-
 def shuffle_section(rows: list[Row]) -> Section:
     """What each reading of the paper's column gives, a paragraph for each data set."""
-    found = shuffles_by_data(rows)
+    found = shuffles.by_data(rows)
     said = [f"{name}. {' '.join(shuffles.sentences(here))}" for name, here in found.items()]
     said = said or shuffles.sentences([])
-    both = [row for one in shuffles.evidence(rows) for row in (one.fixed, one.per_pass)]
+    both = [row for here in found.values() for one in here for row in (one.fixed, one.per_pass)]
     explanation = (
         "Section 4.2 says that whole blocks are shuffled randomly each pass, as in a layer of "
         "cuda-convnet; that layer draws its connections once and keeps them. With FIXED a weight "

@@ -25,7 +25,6 @@ from analysis.page import (
 )
 from analysis.results import OWN
 from analysis.sections import ledger
-from analysis.sections.accuracy import shuffles_by_data
 from analysis.table1 import Row, signed
 
 # What the ledger leaves open though there is a result: with other seeds it would be decided.
@@ -147,7 +146,7 @@ def data_parts(
     done: list[Row], found: list[paired.Comparison], entries: list[Entry], evidence: Evidence
 ) -> list[Html]:
     """For each net and data set with results: what of Table 1 is not met, and what blocks cost."""
-    both = shuffles_by_data(done)
+    both = shuffles.by_data(done)
     parts = []
     for section in dict.fromkeys(table1.section_text(row.key) for row in done):
         rows = [row for row in done if table1.section_text(row.key) == section]

@@ -38,6 +38,7 @@ PARTS = ("engines", "nets", "updates", "square", *LAYERS)
 LONG_BUDGET = 20
 ENGINE_ROUNDS = 9
 PRUNED = (256, 512, 1024, 2048, 4096, 8192)
+# The fields of a Case, in the order in which times.csv has them.
 CASE_COLUMNS = ("group", "layer", "M", "N", "K", "b", "product", "state")
 # Methods that the second process has: OpenBLAS with the kernels that it chooses itself.
 OWN_CHOICE = {"dense": "dense_own_choice", "cblas_loop": "cblas_loop_own_choice"}
@@ -56,11 +57,6 @@ def csv_text(rows: Sequence[dict]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return stream.getvalue()
-
-
-def case_columns(case: Case) -> tuple:
-    """What tells a case from the others, in the order of CASE_COLUMNS."""
-    return tuple(getattr(case, name) for name in CASE_COLUMNS)
 
 
 # Processes, the first bdip_bench; with those methods of each that count, by name there, and what
@@ -183,7 +179,7 @@ class Bench:
             low, high = samples.quartiles
             library, version = self.libraries[name]
             rows.append({
-                **dict(zip(CASE_COLUMNS, case_columns(case), strict=True)), "method": name,
+                **{column: getattr(case, column) for column in CASE_COLUMNS}, "method": name,
                 "library": library, "version": version, "error": f"{errors[name]:.2g}",
                 "median_s": f"{samples.median:.4e}", "q1_s": f"{low:.4e}", "q3_s": f"{high:.4e}",
                 "samples": len(samples.seconds), "calls": samples.calls, "flops": case.flops,
@@ -248,8 +244,9 @@ class Bench:
 
 def times(bench: Bench, cases: Sequence[Case], progress: Progress) -> None:
     """Time the cases that `progress` lacks."""
-    before = {tuple(row[name] for name in CASE_COLUMNS) for row in progress.table("times", list)}
-    missing = [case for case in cases if case_columns(case) not in before]
+    rows = progress.tables.get("times", [])
+    before = {Case(**{column: row[column] for column in CASE_COLUMNS}) for row in rows}
+    missing = [case for case in cases if case not in before]
     start, whole, done = time.monotonic(), sum(case.effort for case in missing), 0.0
     for number, case in enumerate(missing, 1 + len(cases) - len(missing)):
         progress.add("times", bench.case(case))
@@ -317,11 +314,11 @@ def run(bench: Bench, full: bool, wanted: Sequence[str], out: Path) -> None:
         if "updates" in wanted:
             progress.table("updates", bench.updates)
         times(bench, bench.cases(full, wanted), progress)
-    finally:
+        progress.finish(lambda name, rows: write_text(out / f"{name}.csv", csv_text(rows)))
+    except BaseException:
         progress.write()
-    rows = progress.tables["times"]
-    progress.finish(lambda name, rows: write_text(out / f"{name}.csv", csv_text(rows)))
-    if rows:
+        raise
+    if rows := progress.tables.get("times", []):
         show(rows, machine)
     print(f"{(time.monotonic() - begin) / 60:.1f} minutes; {out}")
 

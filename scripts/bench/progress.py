@@ -49,8 +49,7 @@ class Progress:
         self.written = time.monotonic()
 
     def finish(self, write_table: Callable[[str, list[dict]], None]) -> None:
-        """Hand every table that has rows to `write_table`, and forget them."""
+        """Hand every table to `write_table`, and forget what is kept of them."""
         for name, rows in self.tables.items():
-            if rows:
-                write_table(name, rows)
+            write_table(name, rows)
         self.path.unlink(missing_ok=True)
