@@ -49,6 +49,8 @@ DATASET_LABELS = {
     "svhn": "SVHN",
     "cifar10": "CIFAR-10",
     "mnist-shuffled-labels": "MNIST with shuffled labels",
+    "mnist-validation": "MNIST's validation split",
+    "cifar10-validation": "CIFAR-10's validation split",
 }
 NET_LABELS = {
     "lenet": "LeNet-5",

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from analysis import (
+    lengths,
     methods,
     paired,
     paper,
@@ -75,6 +76,7 @@ def sentences(results: Results, rows: list[Row]) -> str | None:
         *shuffle_sentences(rows),
         " ".join(one for one in (pruned, tried_sentence(search.tried(results))) if one),
         schedule_sentence(Spectra(results, Nulls(None))),
+        length_sentence(results),
     ]
     return "".join(f"- {one}\n" for one in said if one)
 
@@ -165,6 +167,14 @@ def schedule_sentence(spectra: Spectra) -> str:
         "Which 9,000 iterations on CIFAR-10, at a rate of 1e-3 and then at 1e-4? "
         f"{schedules.conclusion(found)}"
     )
+
+
+def length_sentence(results: Results) -> str:
+    """What the paper's error of the net with one hidden layer says of its training."""
+    found = lengths.evidence(results)
+    if not found:
+        return ""
+    return f"How long was 784-980-10, (49,1)-BD_2, trained? {lengths.conclusion(found)}"
 
 
 # ---- speed --------------------------------------------------------------------------------------

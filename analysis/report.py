@@ -7,7 +7,7 @@ results: nothing here knows how they came out.
 import argparse
 from pathlib import Path
 
-from analysis import history, paired, paper, schedules, search, table1
+from analysis import history, lengths, paired, paper, schedules, search, table1
 from analysis.claims import ledger as claims_ledger
 from analysis.claims.core import Evidence
 from analysis.errors import run_main
@@ -54,6 +54,9 @@ def write(results: Results, out: Path, draws: int = DRAWS) -> Path:
     schedules_run = schedules.evidence(spectra)
     if schedules_run:
         sections.append(accuracy.schedule_section(schedules_run))
+    lengths_run = lengths.evidence(results)
+    if lengths_run:
+        sections.append(accuracy.length_section(lengths_run))
     if found:
         sections.append(accuracy.pairs_section(found))
     if tried:

@@ -2,7 +2,7 @@
 
 The data sets whose names end in ``-validation`` have the last training images as test set. One row
 per net, config and method with its settings; the difference is to the block net of the same config
-without pruning, seed by seed.
+without pruning, seed by seed: to the one with the same settings of the solver where that was run.
 """
 
 import argparse
@@ -29,6 +29,24 @@ class Tried:
     difference: paired.Comparison | None
 
 
+def _is_plain(key: Key) -> bool:
+    return key.method.split(",")[0] == PLAIN
+
+
+def _plain(key: Key, rows: dict[Key, Row]) -> Row | None:
+    """The block net of the same config that shares most of a method's settings, and has no others.
+
+    Those that it lacks are pruning's, or were not run without pruning.
+    """
+    settings = set(key.method.split(",")[1:])
+    shared = {
+        other: len(other.method.split(",")) - 1
+        for other in rows
+        if other[:3] == key[:3] and _is_plain(other) and settings >= {*other.method.split(",")[1:]}
+    }
+    return rows[max(shared, key=shared.__getitem__)] if shared else None
+
+
 def tried(results: Results) -> list[Tried]:
     """What was tried on validation splits; of one config the best mean first."""
     keys = [key for key in dict.fromkeys(run.key for run in results.runs) if key.dataset]
@@ -42,8 +60,8 @@ def tried(results: Results) -> list[Tried]:
     }
     found = []
     for key, row in rows.items():
-        plain = rows.get(key._replace(method=PLAIN))
-        compared = plain is not None and plain is not row
+        plain = _plain(key, rows)
+        compared = plain is not None and not _is_plain(key)
         difference = paired.compare(results, row, plain) if compared else None
         found.append(Tried(key, row.shown, difference))
     return sorted(found, key=lambda one: (one.key[:3], -one.summary.mean))

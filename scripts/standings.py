@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts import experiments, files, runs
+from scripts.methods import parse_method
 from scripts.progress import duration
 from scripts.runs import RunSpec
 
@@ -48,6 +49,7 @@ def standing(spec: RunSpec, results: Path, rates: dict[tuple[str | None, ...], f
     """How far the run `spec` under `results` is, from its files."""
     folder = spec.folder(results)
     max_iter, rate = experiments.TYPICAL.get(str(spec.net), (10000, 20.0))
+    max_iter = int(dict(parse_method(spec.method or "bdip").settings).get("max_iter", max_iter))
     rate = rates.get((spec.net, spec.dataset, spec.config, spec.method), rate)
     record = runs.recorded(folder)
     if record is None:

@@ -33,6 +33,19 @@ def test_the_best_comes_first_and_differences_are_seed_by_seed(results):
     assert single.difference.by_seed == pytest.approx({1: -0.10})
 
 
+def test_a_setting_of_the_solver_is_compared_to_blocks_with_the_same(results):
+    for method, accuracy in {
+        "bdip,base_lr=0.1": 0.9900,
+        "ip_bdip,base_lr=0.1,start=9": 0.9880,
+        "ip_bdip,base_lr=0.05": 0.9800,
+    }.items():
+        write_run(results, CONFIG, method, 1, accuracy, dataset="mnist-validation")
+    found = {one.key.method: one.difference for one in search.tried(load(results))}
+    assert found["bdip,base_lr=0.1"] is None
+    assert found["ip_bdip,base_lr=0.1,start=9"].by_seed == pytest.approx({1: -0.20})
+    assert found["ip_bdip,base_lr=0.05"].by_seed == pytest.approx({1: -0.30})
+
+
 def test_the_tables_say_the_same(results):
     found = search.tried(load(results))
     rows = list(csv.DictReader(search.csv_text(found).splitlines()))

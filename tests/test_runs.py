@@ -427,3 +427,13 @@ def test_the_plan_reads_what_is_there_and_runs_nothing(
     assert lines[2].endswith("seed 3: to run, about 17 min")
     assert lines[-1] == "1 of 3 runs are done; the rest takes about 27 min, 1 at a time"
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_run_that_is_to_be_longer_takes_longer(tmp_path: Path) -> None:
+    def new(method: str) -> standings.Standing:
+        spec = RunSpec("mlp980", "mnist", "(49,1)-BD_2", method, 1)
+        return standings.standing(spec, tmp_path, {})
+
+    usual, longer = new("bdip"), new("bdip,max_iter=40000,weight_decay=0")
+    assert longer.max_iter == 40000
+    assert longer.seconds_left == 4 * usual.seconds_left

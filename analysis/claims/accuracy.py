@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from analysis import methods, paper, shuffles, table1, words
+from analysis import lengths, methods, paper, shuffles, table1, words
 from analysis.claims.core import (
     COMPARE,
     DIRECTION,
@@ -96,8 +96,18 @@ def final_error(claim: Claim, evidence: Evidence) -> Finding:
         return missing(key)
     values = [100 - value for value in summary.by_seed.values()]
     if claim.relation != "=":
-        return judge_bound(claim, values, source=summary.source)
-    return _judge_share(claim, values, spread_text(values), evidence.runs(key))
+        found = judge_bound(claim, values, source=summary.source)
+    else:
+        found = _judge_share(claim, values, spread_text(values), evidence.runs(key))
+    longer = [
+        f"{one.error:.2f} ({one.name})"
+        for one in lengths.evidence(evidence.results)
+        if not one.as_lenet
+    ]
+    if found.verdict != FAILS or not longer:
+        return found
+    why = f"{found.why}; trained for longer, iterations in brackets: {words.listing(longer)}"
+    return dataclasses.replace(found, why=why)
 
 
 def _block_rows(evidence: Evidence, dataset: str | None = None) -> list[Row]:
