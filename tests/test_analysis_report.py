@@ -189,6 +189,14 @@ def test_summary_and_ledger_agree_on_the_page(made: Path) -> None:
     assert "1 verdict by one seed, which has no spread." in text
 
 
+def test_the_ledger_names_the_parts_of_the_paper(made: Path) -> None:
+    html = made.read_text()
+    heads = ["Table 1", "Abstract", "Section 2", "Section 5.1", "Section 6"]
+    places = [html.index(f">{head}</th>") for head in heads]
+    assert places == sorted(places)
+    assert "Section abstract" not in html
+
+
 def test_a_shorter_run_is_no_number_of_the_ledgers(tmp_path: Path) -> None:
     write_run(tmp_path, "(10,1)-BD_4", "bdip", 1, 0.9, max_iter=2000)
     said = summary_text(tmp_path, [entry("mnist/(10,1)-BD_4/bdip", NOT_RUN)])

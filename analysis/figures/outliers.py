@@ -50,7 +50,7 @@ def draw(spectra: Spectra, out: Path, family: Family = LENET) -> Drawn | None:
             axes.set_xlabel("iteration")
             style.thousands(axes)
         first.set_ylabel("eigenvalues above the edge")
-        first.set_ylim(bottom=0)
+        first.set_ylim(bottom=0, top=max(1.0, first.get_ylim()[1]))  # whole numbers, 0 alone too
         second.set_ylabel("largest / random blocks'")
         legend(figure, first, f"{family.label}, {family.layer}")
         figure.align_ylabels()

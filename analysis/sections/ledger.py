@@ -112,10 +112,14 @@ def _line(entry: Entry) -> Html:
     return Html(made.replace("<tr>", classes, 1))
 
 
+# What of the paper has a name of its own.
+NAMED = {"abstract": "Abstract", "table1": "Table 1"}
+
+
 def section_of(claim_id: str) -> str:
     """Heading of a claim's group."""
     head = claim_id.partition("/")[0]
-    return "Table 1" if head == "table1" else f"Section {head}"
+    return NAMED.get(head, f"Section {head}")
 
 
 def chooser(entries: list[Entry]) -> Html:
