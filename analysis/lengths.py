@@ -13,9 +13,9 @@ from analysis.results import Results, Summary
 
 # Settings of the solver: what they mean.
 READINGS = {
-    "": "10,000",
-    "max_iter=40000": "40,000",
-    "max_iter=40000,weight_decay=0": "40,000 without weight decay",
+    "": "10,000 iterations",
+    "max_iter=40000": "40,000 iterations",
+    "max_iter=40000,weight_decay=0": "40,000 iterations without weight decay",
 }
 ERROR = "4.2.1/mlp-error"
 BOUND = "4.2.1/mlp-error-bound"
@@ -73,4 +73,4 @@ def conclusion(found: list[Reading]) -> str:
     )
     if any(one.as_lenet and one.name in under for one in found):
         return said
-    return f"{said} The paper trained this net for longer than LeNet-5, or at other rates."
+    return f"{said} The paper trained this net for longer than LeNet-5, or with another solver."

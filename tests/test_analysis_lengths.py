@@ -24,8 +24,11 @@ def write_readings(base: Path, errors: dict[str, float]) -> None:
 @pytest.mark.parametrize(
     ("errors", "said"),
     [
-        ((5.9, 4.9, 4.4), "reached with 40,000 and 40,000 without weight decay"),
-        ((5.9, 4.9, 4.4), "is 40,000 without weight decay (0.03 points off)"),
+        (
+            (5.9, 4.9, 4.4),
+            "reached with 40,000 iterations and 40,000 iterations without weight decay",
+        ),
+        ((5.9, 4.9, 4.4), "is 40,000 iterations without weight decay (0.03 points off)"),
         ((5.9, 4.9, 4.4), "The paper trained this net for longer"),
         ((5.9, 5.2, 5.1), "None of them errs on less than 5%"),
     ],
@@ -38,7 +41,7 @@ def test_the_error_tells_the_length(errors: tuple[float, ...], said: str, tmp_pa
 def test_lenets_own_length_is_no_longer_training(tmp_path: Path) -> None:
     write_readings(tmp_path, dict(zip(lengths.READINGS, (4.4, 4.3, 4.2), strict=True)))
     said = lengths.conclusion(lengths.evidence(load(tmp_path)))
-    assert "reached with 10,000" in said
+    assert "reached with 10,000 iterations" in said
     assert "for longer" not in said
 
 
@@ -47,7 +50,7 @@ def test_the_report_shows_what_was_run(tmp_path: Path) -> None:
     page = report.write(load(tmp_path / "runs"), tmp_path / "page", draws=5).read_text()
     assert "2 of 3 readings were run: nothing is decided." in page
     assert "4.45 (1 seed)" in page
-    assert "trained for longer, iterations in brackets: 4.95 (40,000)" in page
+    assert "trained for longer: 4.95 (40,000 iterations)" in page
     write_run(tmp_path / "none", "(10,1)-BD_4", "bdip", 1, 0.98)
     page = report.write(load(tmp_path / "none"), tmp_path / "page2", draws=5).read_text()
     assert "How long was 784-980-10 trained?" not in page

@@ -106,7 +106,7 @@ def final_error(claim: Claim, evidence: Evidence) -> Finding:
     ]
     if found.verdict != FAILS or not longer:
         return found
-    why = f"{found.why}; trained for longer, iterations in brackets: {words.listing(longer)}"
+    why = f"{found.why}; trained for longer: {words.listing(longer)}"
     return dataclasses.replace(found, why=why)
 
 

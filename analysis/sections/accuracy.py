@@ -184,7 +184,7 @@ def schedule_section(found: list[schedules.Reading]) -> Section:
 
 
 LENGTH_COLUMNS = [
-    Column("Iterations"),
+    Column("LeNet-5's solver for"),
     Column("IP-BDIP, error (%)", number=True),
     Column("BDIP, error (%)", number=True),
 ]
