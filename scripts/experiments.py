@@ -45,9 +45,9 @@ TEXT_CIFAR10: tuple[tuple[str, str], ...] = (
 # The two other readings of the paper's 9,000 iterations (cuda_convnet_solver.prototxt), one seed.
 SCHEDULES_CIFAR10: tuple[str, ...] = ("bdip,stepvalue=8000", "bdip,lr_policy=fixed")
 
-# Which settings of IP-BDIP the recipes should have, tried on a part of the training set: alpha; on
-# MNIST also more dense or more pruning iterations, a cut without a penalty, and training for twice
-# as long. (net, data set, config, methods)
+# Which settings of IP-BDIP the recipes should have, tried on a part of the training set: alpha and
+# more pruning iterations; on MNIST also more dense ones, a cut without a penalty, and training for
+# twice as long. (net, data set, config, methods)
 SEARCHES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     (
         "lenet",
@@ -72,7 +72,7 @@ SEARCHES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
         "cuda_convnet",
         "cifar10-validation",
         "(64,2)-BD_5",
-        ("bdip", "ip_bdip", "ip_bdip,alpha=1e-2", "ip_bdip,alpha=1e-1"),
+        ("bdip", "ip_bdip", "ip_bdip,alpha=1e-2", "ip_bdip,alpha=1e-1", "ip_bdip,iters=2000"),
     ),
 )
 
