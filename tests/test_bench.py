@@ -29,7 +29,7 @@ from scripts.bench.__main__ import LARGEST_ERROR, Bench, cpu_workers
 from scripts.bench.cases import LAYERS, Case, chosen, powers
 from scripts.bench.rivals import acdc
 from scripts.bench.rivals.acdc import Acdc
-from scripts.bench.rivals.csr import Csr
+from scripts.bench.rivals.csr import FEW, Csr, CsrFew
 from scripts.bench.rivals.problem import Problem, Rival, Unable
 from scripts.bench.rivals.toeplitz import Toeplitz
 from scripts.bench.rivals.worker import Worker
@@ -70,6 +70,23 @@ def test_csr_has_as_many_weights_as_the_blocks() -> None:
     made = Csr(Problem(2, 12, 20, 4), False)
     assert made.w.nnz == 12 * 20 // 4
     assert made.w.has_canonical_format
+
+
+def test_csr_of_few_weights_is_of_the_layers_of_the_paper() -> None:
+    timed = {(c.N, c.K, c.b): c.layer for c in chosen(full=False) if c.group == "cuda_convnet"}
+    assert {timed[place] for place in FEW} == {"ip1", "ip2"}
+    for (N, K, b), count in FEW.items():
+        made = CsrFew(Problem(3, N, K, b), False)
+        assert made.w.nnz == count == np.count_nonzero(made.w.toarray())
+        assert made.error(False) < 1e-6
+        made.forward()
+        made.y[np.flatnonzero(made.y.any(axis=1))[-1]] += 1
+        made.forward = lambda: None
+        assert made.error(False) > 1e-3
+    assert set(Worker(["csr", "csr_few"], None).describe()["methods"]) == {"csr", "csr_few"}
+    assert Worker(["csr_few"], None).describe()["methods"]["csr_few"][0] == "SciPy"
+    with pytest.raises(Unable, match="the paper leaves few entries in no such layer"):
+        CsrFew(Problem(3, 64, 1024, 8), False)
 
 
 def test_what_a_rival_cannot_do_is_left_out() -> None:
@@ -251,7 +268,7 @@ def test_every_claim_about_speed_is_decided(results: Path) -> None:
     claims = [claim for claim in paper.claims().values() if claim.test == "speed"]
     found = {claim.id: speed.speed(claim, evidence) for claim in claims}
     lacking = {place for place, one in found.items() if one.verdict == NOT_RUN}
-    assert lacking == {"4.1/above-acdc", "4.2.1/toeplitz-slower"}
+    assert lacking == {"4.1/above-acdc", "4.2.1/toeplitz-slower", "4.2.3/sparse-speed"}
     failing = {place for place, one in found.items() if one.verdict == FAILS}
     assert failing == {
         *("4.1/best-blocks", "4.1/overhead", "4.1/sparse", "4.2/fastest"),
@@ -280,6 +297,28 @@ def test_toeplitz_is_slower_than_dense(results: Path) -> None:
         found = speed.speed(claim, Evidence(load(results), None))
         assert found.verdict == verdict
         assert found.ours == f"{told} with rank 2 and {told} with rank 4"
+
+
+@pytest.mark.parametrize(
+    ("times", "verdict", "told"), [(0.5, DIRECTION, "0.500"), (1.9, DIRECTION, "1.90"),
+                                   (2.5, FAILS, "2.50")]
+)  # fmt: skip
+def test_few_sparse_weights_are_as_fast_as_blocks(
+    times: float, verdict: str, told: str, results: Path
+) -> None:
+    path = results / "bench/test/times.csv"
+    rows = list(csv.DictReader(path.open()))
+    few = [
+        {**row, "method": "csr_few", "median_s": times * float(row["median_s"])}
+        for row in rows
+        if row["method"] == "layer" and row["product"] == "forward"
+        and (row["group"], row["layer"], row["b"]) in {("cuda_convnet", "ip1", "64"),
+                                                       ("cuda_convnet", "ip2", "2")}
+    ]  # fmt: skip
+    write(path, [*rows, *few])
+    found = speed.speed(paper.claims()["4.2.3/sparse-speed"], Evidence(load(results), None))
+    assert found.verdict == verdict
+    assert f"take {told} times as long" in found.ours
 
 
 def test_a_rival_that_no_gpu_timing_has_is_read_from_the_cpus(results: Path) -> None:

@@ -28,6 +28,8 @@ PASSES = {"forward": "forward", "both": "all"}
 NETS = ("lenet", "cuda_convnet")
 # How far curves may lie apart that "almost perfectly overlap".
 OVERLAP = 0.1
+# How many times longer may take what is of "comparable speed".
+COMPARABLE = 2.0
 
 
 @evaluator
@@ -256,6 +258,18 @@ def _trad_slow(claim: Claim, timings: Timings) -> Finding | None:
     return _told(1 / value > claim.value, ours, timings, "as many random entries")
 
 
+def _few_weights(claim: Claim, timings: Timings) -> Finding | None:
+    """Both layers together, forward: as many sparse weights as the paper left beside the blocks."""
+    net, blocks = claim.subject["net"], methods.block_counts(claim.subject["config"])
+    sparse = timings.layers_seconds(net, "forward", blocks, "csr_few")
+    layer = timings.layers_seconds(net, "forward", blocks, "layer")
+    if sparse is None or layer is None:
+        return None
+    ours = f"the sparse products take {words.number(sparse / layer)} times as long as the blocks"
+    why = "both layers; less, or within a factor of two, is taken as comparable"
+    return _told(sparse <= COMPARABLE * layer, ours, timings, why)
+
+
 def _fastest(claim: Claim, timings: Timings) -> Finding | None:
     """All pairs (b1, b2) that were timed, both layers together."""
     best = {}
@@ -322,6 +336,7 @@ TESTS: dict[str, Callable[[Claim, Timings], Finding | None]] = {
     "4.2.1/toeplitz-slower": _toeplitz,
     "4.2.2/trad-slow": _trad_slow,
     "4.2.3/trad-slow": _trad_slow,
+    "4.2.3/sparse-speed": _few_weights,
     "4/train-time": _train_time,
     "6/train-time": _train_time,
 }

@@ -74,7 +74,7 @@ def cpu_workers(threads: int) -> Workers:
         made.append((own, OWN_CHOICE))
     else:
         own.close()
-    made.append((workers.python(("csr", "acdc", "toeplitz"), threads), None))
+    made.append((workers.python(("csr", "csr_few", "acdc", "toeplitz"), threads), None))
     torch = workers.torch_interpreter()
     if torch is None:
         print("No PyTorch here: torch.bmm is left out (BENCH_TORCH names a Python that has it)")
@@ -93,7 +93,7 @@ def gpu_workers(number: int, program: Path = workers.NATIVE_GPU) -> Workers:
             "No PyTorch with CUDA here: torch.bmm and CSR are left out (BENCH_TORCH names a Python)"
         )
     else:
-        made.append((workers.python(("gpu_bmm", "gpu_csr"), 1, torch), None))
+        made.append((workers.python(("gpu_bmm", "gpu_csr", "gpu_csr_few"), 1, torch), None))
     return made
 
 

@@ -120,11 +120,12 @@ class GpuCsr(GpuRival):
     """The matrix of the CPU's CSR rival, on the GPU."""
 
     library = "PyTorch (cuSPARSE)"
+    on_cpu = csr.Csr
 
     def __init__(self, problem: Problem, both: bool, device: object = "cuda") -> None:
         torch = torch_with_gpu() if device == "cuda" else __import__("torch")
         torch.set_grad_enabled(False)
-        host = csr.Csr(problem, both)
+        host = self.on_cpu(problem, both)
         self.host, self.version = host, str(torch.__version__)
         parts = (host.w.indptr, host.w.indices, host.w.data)
         starts, columns, values = (torch.from_numpy(part).to(device) for part in parts)
@@ -142,3 +143,10 @@ class GpuCsr(GpuRival):
 
     def arrays(self) -> list[NDArray]:
         return []
+
+
+class GpuCsrFew(GpuCsr):
+    """The same with few entries."""
+
+    example = csr.CsrFew.example
+    on_cpu = csr.CsrFew

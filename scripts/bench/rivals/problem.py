@@ -42,6 +42,7 @@ class Rival:
 
     library: str = ""
     version: str = ""
+    example = Problem(2, 4, 4, 2)  # a problem that it can compute wherever it is installed
 
     def __init__(self, problem: Problem, both: bool) -> None:
         self.problem = problem

@@ -18,14 +18,16 @@ from scripts.bench.rivals.problem import Problem, Rival, Unable
 RIVALS = {
     "torch_bmm": "TorchBmm",
     "csr": "Csr",
+    "csr_few": "CsrFew",
     "acdc": "Acdc",
     "toeplitz": "Toeplitz",
     "gpu_bmm": "GpuBmm",
     "gpu_csr": "GpuCsr",
+    "gpu_csr_few": "GpuCsrFew",
 }
 # Where a rival is not in a module of its own name, and what the others call it.
-MODULES = {"gpu_bmm": "gpu", "gpu_csr": "gpu"}
-NAMES = {"gpu_bmm": "torch_bmm", "gpu_csr": "csr"}
+MODULES = {"csr_few": "csr", **dict.fromkeys(("gpu_bmm", "gpu_csr", "gpu_csr_few"), "gpu")}
+NAMES = {"gpu_bmm": "torch_bmm", "gpu_csr": "csr", "gpu_csr_few": "csr_few"}
 # Calls of a sample at most, and of a cold one: emptying the caches takes longer than a call.
 MOST_CALLS = 1000
 MOST_COLD_CALLS = 8
@@ -70,7 +72,7 @@ class Worker:
         methods = {}
         for name, make in self.makers.items():
             try:
-                rival = make(Problem(2, 4, 4, 2), False)
+                rival = make(make.example, False)
             except Unable as reason:
                 methods[name] = ["", str(reason)]
             else:
