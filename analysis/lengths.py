@@ -61,16 +61,15 @@ def conclusion(found: list[Reading]) -> str:
     claims = paper.claims()
     bound, printed = claims[BOUND].value, claims[ERROR].value
     nearest = min(found, key=lambda one: abs(one.error - printed))
-    under = [one.name for one in found if one.error < bound]
+    under = [one for one in found if one.error < bound]
     near = (
         f"the nearest to {claims[ERROR].printed}% is {nearest.name} "
         f"({abs(nearest.error - printed):.2f} points off)"
     )
     if not under:
         return f"None of them errs on less than {bound:g}%, as the paper's net does; {near}."
-    said = (
-        f"Less than {bound:g}%, as the paper says, is reached with {words.listing(under)}; {near}."
-    )
-    if any(one.as_lenet and one.name in under for one in found):
+    names = words.listing([one.name for one in under])
+    said = f"Less than {bound:g}%, as the paper says, is reached with {names}; {near}."
+    if any(one.as_lenet for one in under):
         return said
     return f"{said} The paper trained this net for longer than LeNet-5, or with another solver."

@@ -33,18 +33,21 @@ def _is_plain(key: Key) -> bool:
     return key.method.split(",")[0] == PLAIN
 
 
+def _settings(key: Key) -> set[str]:
+    return set(key.method.split(",")[1:])
+
+
 def _plain(key: Key, rows: dict[Key, Row]) -> Row | None:
     """The block net of the same config that shares most of a method's settings, and has no others.
 
     Those that it lacks are pruning's, or were not run without pruning.
     """
-    settings = set(key.method.split(",")[1:])
-    shared = {
-        other: len(other.method.split(",")) - 1
+    shared = [
+        other
         for other in rows
-        if other[:3] == key[:3] and _is_plain(other) and settings >= {*other.method.split(",")[1:]}
-    }
-    return rows[max(shared, key=shared.__getitem__)] if shared else None
+        if other[:3] == key[:3] and _is_plain(other) and _settings(other) <= _settings(key)
+    ]
+    return rows[max(shared, key=lambda other: len(_settings(other)))] if shared else None
 
 
 def tried(results: Results) -> list[Tried]:

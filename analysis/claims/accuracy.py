@@ -99,15 +99,12 @@ def final_error(claim: Claim, evidence: Evidence) -> Finding:
         found = judge_bound(claim, values, source=summary.source)
     else:
         found = _judge_share(claim, values, spread_text(values), evidence.runs(key))
-    longer = [
-        f"{one.error:.2f} ({one.name})"
-        for one in lengths.evidence(evidence.results)
-        if not one.as_lenet
-    ]
-    if found.verdict != FAILS or not longer:
+    if found.verdict != FAILS:
         return found
-    why = f"{found.why}; trained for longer: {words.listing(longer)}"
-    return dataclasses.replace(found, why=why)
+    readings = lengths.evidence(evidence.results)
+    longer = [f"{one.error:.2f} ({one.name})" for one in readings if not one.as_lenet]
+    more = f"; trained for longer: {words.listing(longer)}" if longer else ""
+    return dataclasses.replace(found, why=f"{found.why}{more}")
 
 
 def _block_rows(evidence: Evidence, dataset: str | None = None) -> list[Row]:

@@ -200,8 +200,8 @@ def length_section(found: list[lengths.Reading]) -> Section:
         ]
         lines.append(row(LENGTH_COLUMNS, [one.name, *errors]))
     explanation = (
-        "The paper does not say how it trained 784-980-10, (49,1)-BD_2. With LeNet-5's solver and "
-        "10,000 iterations its error is not reached, and the loss still falls; these go on."
+        "The paper does not say how it trained 784-980-10, (49,1)-BD_2. This is its error at the "
+        "end of LeNet-5's training, and of longer ones."
     )
     parts = [paragraph(explanation), table(LENGTH_COLUMNS, lines)]
     return Section(
