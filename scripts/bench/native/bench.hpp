@@ -55,6 +55,7 @@ struct Problem {
   int k() const { return K / b; }
   size_t weights() const { return static_cast<size_t>(N) * k(); }
   void Set(int M, int N, int K, int b);
+  void SpoilOutputs() const;  // NaN, so that no method is found right by what the one before it left
   // The largest error among some entries of the outputs, each relative to the sum of the absolute values of
   // its terms. The arrays are those that a method read and wrote.
   double Error(const float* x, const float* w, const float* dy, const float* y, const float* dx,

@@ -5,9 +5,10 @@
 namespace bench {
 namespace {
 
-class BlockLayer : public Method {
+// On the same arrays as its bare products: pages of other arrays lie otherwise in the caches.
+class BlockLayer : public OnProblem {
  public:
-  explicit BlockLayer(Problem* problem) : p(*problem), bottoms_(1, &bottom_), tops_(1, &top_) {
+  explicit BlockLayer(Problem* problem) : OnProblem(problem), bottoms_(1, &bottom_), tops_(1, &top_) {
     caffe::LayerParameter param;
     param.set_name("ip");
     param.set_type("BlockInnerProduct");
@@ -19,11 +20,9 @@ class BlockLayer : public Method {
     layer_ = caffe::LayerRegistry<float>::CreateLayer(param);
     bottom_.Reshape(std::vector<int>{p.M, p.K});
     layer_->SetUp(bottoms_, tops_);
-    Copy(p.x, bottom_.mutable_cpu_data());
-    Copy(p.w, layer_->blobs()[0]->mutable_cpu_data());
-    Copy(p.dy, top_.mutable_cpu_diff());
-    caffe::caffe_set(weights().count(), 0.f, weights().mutable_cpu_diff());
-    bottom_.mutable_cpu_diff();
+    Use(p.x, p.dx, &bottom_);
+    Use(p.w, p.dw, &weights());
+    Use(p.y, p.dy, &top_);
   }
   void Forward() override { layer_->Forward(bottoms_, tops_); }
   void Backward() override { layer_->Backward(tops_, std::vector<bool>(1, true), bottoms_); }
@@ -34,21 +33,14 @@ class BlockLayer : public Method {
     return p.Error(bottom_.cpu_data(), weights().cpu_data(), top_.cpu_diff(), top_.cpu_data(),
                    bottom_.cpu_diff(), weights().cpu_diff(), all);
   }
-  std::vector<Span> Touched(bool all) const override {
-    std::vector<Span> spans;
-    const caffe::Blob<float>* const blobs[] = {&bottom_, &top_, &weights()};
-    for (const caffe::Blob<float>* blob : blobs) {
-      spans.push_back({blob->cpu_data(), blob->count() * sizeof(float)});
-      if (all) { spans.push_back({blob->cpu_diff(), blob->count() * sizeof(float)}); }
-    }
-    return spans;
-  }
 
  private:
   caffe::Blob<float>& weights() const { return *layer_->blobs()[0]; }
-  static void Copy(const Floats& from, float* to) { std::copy(from.data(), from.data() + from.count(), to); }
+  static void Use(const Floats& data, const Floats& diff, caffe::Blob<float>* blob) {
+    blob->set_cpu_data(data.data());
+    blob->diff()->set_cpu_data(diff.data());
+  }
 
-  Problem& p;
   caffe::Blob<float> bottom_, top_;
   std::vector<caffe::Blob<float>*> bottoms_, tops_;
   boost::shared_ptr<caffe::Layer<float>> layer_;

@@ -71,7 +71,11 @@ struct Bench {
     const char* separator = "{";
     for (const Entry& entry : entries) {
       const bool known = entry.dense && methods.count(entry.name);
-      if (!known) { methods[entry.name] = entry.make(entry.dense ? &dense : &blocks); }
+      Problem* const problem = entry.dense ? &dense : &blocks;
+      if (!known) {
+        problem->SpoilOutputs();
+        methods[entry.name] = entry.make(problem);
+      }
       Method* method = methods[entry.name].get();
       if (!method) { continue; }
       const double error = known ? dense_errors[entry.name] : method->Check(all);
