@@ -95,22 +95,29 @@ def mean(ratios: Iterable[float]) -> float | None:
     return statistics.geometric_mean(values) if values else None
 
 
-def cases(timings: Timings, state: str = "warm") -> list[Place]:
-    """Cases with blocks: n x n at the paper's batch, and the networks' own layers."""
+def batches(timings: Timings) -> list[int]:
+    """Batch sizes of the n x n cases, ascending."""
+    return sorted({place.M for place in timings.seconds if place.group == "square"})
+
+
+def cases(timings: Timings, state: str = "warm", batch: int = BATCH) -> list[Place]:
+    """Cases with blocks: n x n at a batch size; with the paper's, the networks' own layers too."""
     return [
         place
         for place in timings.seconds
         if place.b > 1
         and place.state == state
-        and (place.group != "square" or place.M == BATCH)
+        and (place.M if place.group == "square" else BATCH) == batch
         and LAYER in timings.seconds[place]
     ]
 
 
-def compare(timings: Timings, rival: Rival, state: str = "warm") -> Comparison | None:
+def compare(
+    timings: Timings, rival: Rival, state: str = "warm", batch: int = BATCH
+) -> Comparison | None:
     """The comparison; None where the rival was not timed."""
     ratios, bare = {}, {}
-    for place in cases(timings, state):
+    for place in cases(timings, state, batch):
         found = timings.seconds[place]
         times = [found[method] for method in rival.methods if method in found]
         if rival is DENSE:
@@ -122,9 +129,9 @@ def compare(timings: Timings, rival: Rival, state: str = "warm") -> Comparison |
     return Comparison(rival, ratios, bare) if ratios else None
 
 
-def comparisons(timings: Timings, state: str = "warm") -> list[Comparison]:
+def comparisons(timings: Timings, state: str = "warm", batch: int = BATCH) -> list[Comparison]:
     """All that were timed, dense first."""
-    found = [compare(timings, rival, state) for rival in (DENSE, *RIVALS)]
+    found = [compare(timings, rival, state, batch) for rival in (DENSE, *RIVALS)]
     return [one for one in found if one is not None]
 
 

@@ -162,14 +162,31 @@ class Timings:
         return max((1 / one for one in found if one is not None), default=None)
 
     @cached_property
+    def _updates(self) -> dict[tuple[int, int, int], dict[str, float]]:
+        found: dict[tuple[int, int, int], dict[str, float]] = {}
+        for row in self.updates:
+            key = int(row["N"]), int(row["K"]), int(row["b"])
+            found.setdefault(key, {})[row["method"]] = float(row["median_s"])
+        return found
+
+    @property
     def update_seconds(self) -> dict[tuple[int, int], dict[str, float]]:
         """Seconds of an update of n x n weights in b blocks: {(n, b): {"update": , "prune": }}."""
-        found: dict[tuple[int, int], dict[str, float]] = {}
-        for row in self.updates:
-            if row["N"] == row["K"]:
-                key = int(row["N"]), int(row["b"])
-                found.setdefault(key, {})[row["method"]] = float(row["median_s"])
-        return found
+        return {(n, b): both for (n, k, b), both in self._updates.items() if n == k}
+
+    def layers_prune_seconds(self, net: str, blocks: Sequence[int]) -> float | None:
+        """T(Prune) of ip1, ip2, ... of a network together; a layer of one block is not pruned.
+
+        None where a layer's update was not timed.
+        """
+        total = 0.0
+        for number, b in enumerate(blocks, 1):
+            places = self.places(net, "all", layer=f"ip{number}", b=b)
+            both = self._updates.get((places[0].N, places[0].K, b)) if places else None
+            if b > 1 and both is None:
+                return None
+            total += both["prune"] - both["update"] if b > 1 else 0.0
+        return total
 
     def prune_seconds(self, n: int) -> float | None:
         """T(Prune) of Eq. 2 for n x n weights: what pruning adds to an update, at most over b."""

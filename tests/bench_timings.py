@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from scripts.bench.cases import chosen
+from scripts.bench.cases import LAYERS, chosen
 
 DEVICE = {"device": "Test", "isa": "none", "threads": "1", "time": "2026-01-01T00:00:00Z"}
 
@@ -45,6 +45,12 @@ def write_timings(folder: Path, **device: str) -> None:
             for method, value in (("update", 1), ("prune", 1 + extra)):
                 row = {"N": n, "K": n, "b": b, "method": method, "median_s": value}
                 updates.append({**row, **about})
+    for its in LAYERS.values():
+        for _, outputs, inputs, blocks in its.values():
+            for b in blocks[1:]:
+                for method, value in (("update", 1e-3), ("prune", 3e-3)):
+                    row = {"N": outputs, "K": inputs, "b": b, "method": method, "median_s": value}
+                    updates.append({**row, **about})
     # The layer reaches half of this peak, and bandwidth is no limit.
     machine = [
         {"what": "peak", "cores": 1, "working_set": 0, "value": 2e9},

@@ -46,12 +46,13 @@ def write_sister(
     *,
     dumps: int = 3,
     signal: float = 0.5,
+    directions: int = 1,
     accuracy: float = 0.98,
 ) -> Path:
     """Writes one run of a family; its layer has N x K = `shape`.
 
     The weights are uniform of Xavier's variance, decay as weight decay alone has it, and get a
-    matrix of rank 1 whose singular value grows to `signal`.
+    matrix whose rank is `directions` and whose singular values grow to about `signal`.
     """
     outputs, inputs = shape
     generator = np.random.default_rng(1000 * seed + blocks)
@@ -66,6 +67,9 @@ def write_sister(
     direction = np.outer(generator.standard_normal(outputs), np.ones(inputs // blocks))
     direction /= np.linalg.norm(direction)
     last = generator.standard_normal((10, outputs))
+    for _ in range(directions - 1):
+        more = np.outer(*(generator.standard_normal(n) for n in weight.shape))
+        direction += more / np.linalg.norm(more)
     (folder / "weights").mkdir()
     for iteration in np.linspace(0, family.iterations, dumps).astype(int):
         factor = math.sqrt(decay.variance_factor(solver, [iteration])[0])

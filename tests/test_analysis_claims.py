@@ -4,14 +4,16 @@ import csv
 import dataclasses
 import io
 import itertools
+import json
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
-from analysis_runs import write_lenet_sisters, write_run
+from analysis_runs import write_convnet_run, write_lenet_sisters, write_run
 from sister_runs import net_text, write_family, write_sister
 
-from analysis import paper
+from analysis import methods, paper
 from analysis.claims import core, ledger, nets, spectrum
 from analysis.claims.accuracy import counting_error
 from analysis.claims.core import (
@@ -22,10 +24,12 @@ from analysis.claims.core import (
     HOLDS,
     NOT_CHECKED,
     NOT_RUN,
+    UNDECIDED,
     VERDICTS,
     Evidence,
     Finding,
 )
+from analysis.claims.nets import SHAPES
 from analysis.nulls import Nulls
 from analysis.paper import Claim
 from analysis.results import load
@@ -238,6 +242,21 @@ def test_pruning_above_blocks_is_judged_by_seed(
     assert find(tmp_path, "6/ip-higher").verdict == verdict
 
 
+def leave_weights(folder: Path, counts: dict[str, int]) -> None:
+    """What a run ended with: so many weights that are not zero, in layers of the net's shapes."""
+    record = json.loads((folder / "run.json").read_text())
+    record["net_prototxt"] = net_text({name: (1, 1) for name in counts})
+    (folder / "run.json").write_text(json.dumps(record))
+    arrays = {}
+    for (name, count), shape in zip(counts.items(), SHAPES[record["net"]], strict=True):
+        weight = np.zeros(math.prod(shape), np.float32)
+        weight[:count] = 1
+        arrays[f"{name}/weight"] = weight.reshape(shape)
+    (folder / "weights").mkdir(exist_ok=True)
+    np.savez(folder / "weights" / f"iter_{record['max_iter']:06d}.npz", **arrays)
+    (folder / "spectra.npz").unlink(missing_ok=True)
+
+
 def write_cells(base: Path, method: str, gains: list[float]) -> None:
     """`method` above BDIP by `gains` in the block cells of Table 1, as many as are given."""
     cells = [cell.subject for cell in paper.table1_cells() if cell.subject["column"] == "bdip"]
@@ -284,9 +303,15 @@ def test_near_traditional_pruning_is_told_beside_the_papers_own(tmp_path: Path) 
         assert found.verdict == verdict
         assert "allowed: mnist 0.24, svhn 0.91, cifar10 0.86" in found.why
         assert ("further below: LeNet-5 on MNIST" in found.why) == (verdict == FAILS)
+    for method, counts in (("ip_bdip", (40, 50)), ("magnitude", (400, 500))):
+        folder = tmp_path / "near/lenet-mnist/(100,10)-BD_4" / method / "seed-1"
+        leave_weights(folder, dict(zip(("ip1", "ip2"), counts, strict=True)))
+    found = find(tmp_path / "near", "4.2.3/near-traditional")
+    assert found.verdict == FAILS
+    assert found.why.endswith("; other numbers of weights left in 1")
 
 
-@pytest.mark.parametrize(("gain", "verdict"), [(0.001, DIRECTION), (-0.001, NOT_RUN)])
+@pytest.mark.parametrize(("gain", "verdict"), [(0.001, DIRECTION), (-0.001, UNDECIDED)])
 def test_more_pruning(gain: float, verdict: str, tmp_path: Path) -> None:
     """What can be is found or not found, never refuted; fewer iterations are no evidence."""
     place = {"dataset": "mnist-validation"}
@@ -317,6 +342,52 @@ def test_node_pruning_is_the_papers_two_outputs(
     assert find(tmp_path, "4.2.3/node-worse").verdict == verdict
     assert find(tmp_path, "4.2.3/node-accuracy").ours == f"{100 * accuracy:.2f} ± 0.00 (2 seeds)"
     assert find(tmp_path, "4.2.3/node-outputs").verdict == EXACT
+
+
+@pytest.mark.parametrize(
+    ("counts", "told"),
+    [((2048, 20), ("1024 × 2", "2 × 10", "2,068")), ((3072, 30), ("1024 × 3", "3 × 10", "3,102"))],
+)
+def test_what_node_pruning_leaves_is_counted_in_the_runs(
+    counts: tuple[int, int], told: tuple[str, ...], tmp_path: Path
+) -> None:
+    claims = ("4.2.3/node-ip1", "4.2.3/node-ip2", "4.2.3/node-weights")
+    assert find(tmp_path, claims[0]).verdict == NOT_RUN
+    folder = write_convnet_run(tmp_path, "cifar10", "(64,2)-BD_5", "node,keep=2", 1, 0.6)
+    leave_weights(folder, dict(zip(("ip1", "ip2"), counts, strict=True)))
+    found = [find(tmp_path, claim) for claim in claims]
+    assert tuple(one.ours for one in found) == told
+    assert {one.verdict for one in found} == {EXACT if counts[0] == 2048 else FAILS}
+    leave_weights(folder, {"ip1": 2047, "ip2": 20})
+    assert "not of whole outputs" in find(tmp_path, claims[0]).ours
+
+
+@pytest.mark.parametrize(("more", "verdict"), [(0, EXACT), (1, FAILS)])
+def test_pruned_nets_have_no_more_weights_than_blocks(
+    more: int, verdict: str, tmp_path: Path
+) -> None:
+    for cell in paper.table1_cells():
+        net, config = cell.subject["net"], cell.subject["config"]
+        if cell.subject["column"] != "ip_bdip":
+            continue
+        folder = write_run(
+            tmp_path, config, "ip_bdip", 1, 0.9, net=net, dataset=cell.subject["dataset"],
+            max_iter=cell.subject["iterations"],
+        )  # fmt: skip
+        blocks = methods.block_counts(config)
+        left = [n * k // b for (n, k), b in zip(SHAPES[net], blocks, strict=True)]
+        leave_weights(folder, {"ip1": left[0] + more * (net == "lenet"), "ip2": left[1]})
+    found = find(tmp_path, "4.2/ip-final")
+    assert (found.verdict, found.ours) == (verdict, f"so in {4 if more else 6} of 6 nets")
+
+
+@pytest.mark.parametrize(("pruned", "verdict"), [(0.7, HOLDS), (0.77, FAILS)])
+def test_accuracy_that_few_weights_cost(pruned: float, verdict: str, tmp_path: Path) -> None:
+    few = "magnitude,ip1.keep=37,ip2.keep=40"
+    for seed in (1, 2):
+        write_convnet_run(tmp_path, "cifar10", "(1,1)-BD_5", "bdip", seed, 0.76)
+        write_convnet_run(tmp_path, "cifar10", "(64,2)-BD_5", few, seed, pruned)
+    assert find(tmp_path, "1/few-damage").verdict == verdict
 
 
 @pytest.mark.parametrize(("accuracy", "verdict"), [(0.91, DIRECTION), (0.885, FAILS)])
@@ -359,19 +430,25 @@ def test_singular_values(sisters: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("signal", "verdicts"),
+    ("signal", "directions", "verdicts"),
     [
-        (0.0, (HOLDS, HOLDS, FAILS)),
-        (1.2, (DIRECTION, FAILS, HOLDS)),
-        (9.0, (FAILS, FAILS, HOLDS)),
+        (0.0, 1, (HOLDS, HOLDS, FAILS)),
+        (1.2, 1, (DIRECTION, FAILS, FAILS)),
+        (1.2, 3, (DIRECTION, FAILS, HOLDS)),
+        (9.0, 3, (FAILS, FAILS, HOLDS)),
     ],
 )
 def test_a_trained_matrix_beside_random_ones(
-    signal: float, verdicts: tuple[str, ...], tmp_path: Path
+    signal: float, directions: int, verdicts: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """Only decay: as random. One direction learned: its norm is not, then its bulk is not."""
+    """Only decay: as random. Directions learned: its norm is not, then its bulk is not.
+
+    A single one could be a mean of all weights, which leaves them independent.
+    """
     for seed in (7, 8):
-        write_sister(tmp_path, LENET, 1, seed, (100, 200), signal=signal, dumps=2)
+        write_sister(
+            tmp_path, LENET, 1, seed, (100, 200), signal=signal, directions=directions, dumps=2
+        )
     names = ("5.1/fig9", "5/operator", "5/dependent")
     assert tuple(find(tmp_path, name).verdict for name in names) == verdicts
 

@@ -8,8 +8,8 @@ import pytest
 
 from analysis import overfit, paper
 from analysis.claims import ledger
-from analysis.claims.core import DIRECTION, FAILS, HOLDS, NOT_RUN, Evidence
-from analysis.claims.overfit import less_overfit
+from analysis.claims.core import DIRECTION, FAILS, HOLDS, NOT_RUN, UNDECIDED, Evidence
+from analysis.claims.overfit import less_overfit, more_pruning_overfit
 from analysis.claims.overfit import overfit as evaluate
 from analysis.figures import figure04, figure05
 from analysis.nulls import Nulls
@@ -123,6 +123,25 @@ def test_the_claim_about_both_block_methods(dense, verdict, tmp_path):
         write(tmp_path, "(64,2)-BD_5", "ip_bdip", seed, 0.73, 0.01)
     finding = less_overfit(paper.claims()["4.2.3/both-overfit"], evidence(tmp_path))
     assert finding.verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("gap", "verdict"), [(0.02, HOLDS), (0.03, UNDECIDED), (0.04, UNDECIDED), (None, NOT_RUN)]
+)
+def test_the_claim_about_more_pruning_iterations(gap, verdict, tmp_path):
+    """Reduced where tried, or not, which refutes nothing; fewer iterations are no evidence."""
+    for seed in (1, 2):
+        tried = {"": (350, 0.03), ",iters=100": (100, 0.01), ",iters=2000": (2000, gap)}
+        for setting, (iters, value) in tried.items():
+            if value is None:
+                continue
+            folder = write(tmp_path, "(64,2)-BD_5", f"ip_bdip{setting}", seed, 0.73, value)
+            record = json.loads((folder / "run.json").read_text())
+            record["net_prototxt"] = f"      iters: {iters}\n"
+            (folder / "run.json").write_text(json.dumps(record))
+    finding = more_pruning_overfit(paper.claims()["3/more-pruning-overfit"], evidence(tmp_path))
+    assert finding.verdict == verdict
+    assert ("points against 3.00 ± 0.00" in finding.ours) == (gap is not None)
 
 
 def test_a_shorter_run_of_the_users_does_not_displace_the_reference(tmp_path):

@@ -13,7 +13,15 @@ from bench_timings import write_timings
 
 from analysis import page, paired, paper, report, shuffles, table1, timings
 from analysis.claims import ledger
-from analysis.claims.core import DIRECTION, FAILS, HOLDS, NOT_RUN, Evidence, Finding
+from analysis.claims.core import (
+    DIRECTION,
+    FAILS,
+    HOLDS,
+    NOT_RUN,
+    UNDECIDED,
+    Evidence,
+    Finding,
+)
 from analysis.figures import accuracy, style
 from analysis.figures.curves import Drawn
 from analysis.nulls import Nulls
@@ -208,10 +216,10 @@ def test_a_shorter_run_is_no_number_of_the_ledgers(tmp_path: Path) -> None:
 def test_what_is_run_but_open_is_not_told_as_not_run(tmp_path: Path) -> None:
     for seed, accuracy_ in ((1, 0.97), (2, 0.98)):
         write_run(tmp_path, "(10,1)-BD_4", "bdip", seed, accuracy_)
-    cells = [entry("mnist/(10,1)-BD_4/bdip", NOT_RUN, "97.5"), entry("mnist/(1,1)-BD_4", NOT_RUN)]
+    cells = [entry("mnist/(10,1)-BD_4/bdip", UNDECIDED, "97.5"), entry("mnist/(1,1)-BD_4", NOT_RUN)]
     said = summary_text(tmp_path, cells)
-    assert f"as FIXED: {quoted(1, NOT_RUN)} and {quoted(1, summary.UNDECIDED)}." in said
-    assert f"In Table 1, {summary.UNDECIDED}: (10,1)-BD_4 BDIP ({table1.MINUS}1.33 points)." in said
+    assert f"as FIXED: {quoted(1, UNDECIDED)} and {quoted(1, NOT_RUN)}." in said
+    assert f"In Table 1, {UNDECIDED}: (10,1)-BD_4 BDIP ({table1.MINUS}1.33 points)." in said
 
 
 def test_the_summary_tells_data_sets_of_one_config_apart(tmp_path: Path) -> None:

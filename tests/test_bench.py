@@ -11,12 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from analysis_runs import write_run
 from bench_timings import write, write_timings
 
-from analysis import paper, rivals
+from analysis import paper, rivals, words
 from analysis import timings as timings_module
 from analysis.claims import ledger, speed
 from analysis.claims.core import DIRECTION, FAILS, NOT_RUN, Evidence
+from analysis.claims.rivals import slower_than_blocks
+from analysis.claims.speed import pruning_pays
 from analysis.errors import AnalysisError
 from analysis.figures import figure01, figure02, figure03
 from analysis.page import Section
@@ -269,6 +272,10 @@ def test_every_claim_about_speed_is_decided(results: Path) -> None:
     found = {claim.id: speed.speed(claim, evidence) for claim in claims}
     lacking = {place for place, one in found.items() if one.verdict == NOT_RUN}
     assert lacking == {"4.1/above-acdc", "4.2.1/toeplitz-slower", "4.2.3/sparse-speed"}
+    assert found["1/sparse-needs-few"].ours == (
+        "slower than dense down to 20% of them (LeNet-5) and down to 12% of them (cuda-convnet)"
+    )
+    assert found["4.1/sparse-both"].ours.startswith("9.00 to 9.00 times the blocks' time (LeNet-5)")
     failing = {place for place, one in found.items() if one.verdict == FAILS}
     assert failing == {
         *("4.1/best-blocks", "4.1/overhead", "4.1/sparse", "4.2/fastest"),
@@ -280,6 +287,49 @@ def test_every_claim_about_speed_is_decided(results: Path) -> None:
     assert found["6/train-time"].ours == "(10,1)-BD_4 1.50"
     nothing = Evidence(load(results / "bench" / "test"), None)
     assert speed.speed(claims[0], nothing).verdict == NOT_RUN
+
+
+def test_whether_pruning_to_blocks_pays(results: Path) -> None:
+    """Eq. 2 by hand: ip1 is 2 * 64 * 3 * 500 * 800 ns dense, a tenth in blocks, and 2 ms to prune.
+
+    69 pruning iterations for each one in blocks are paid back, and 98 are not.
+    """
+    claim = paper.claims()["4.1/eq2"]
+    assert pruning_pays(claim, Evidence(load(results), None)).verdict == NOT_RUN
+    for base, (pruning, verdict) in {"few": (90, DIRECTION), "most": (9800, FAILS)}.items():
+        write_timings(results / base / "bench" / "test")
+        for cell in paper.table1_cells():
+            net, last = cell.subject["net"], cell.subject["iterations"]
+            if cell.subject["column"] != "ip_bdip":
+                continue
+            iters = pruning if net == "lenet" else 90
+            prune = f"prune {{\n      start: 100\n      iters: {iters}\n"
+            write_run(
+                results / base, cell.subject["config"], "ip_bdip", 1, 0.9, net=net,
+                dataset=cell.subject["dataset"], max_iter=last, net_prototxt=prune,
+            )  # fmt: skip
+        found = pruning_pays(claim, Evidence(load(results / base), None))
+        left = 2e-9 * 64 * 3 * 500 * 800 * 0.9 / 2e-3
+        right = pruning / (10_000 - 100 - pruning)
+        sign = ">" if verdict == DIRECTION else "above"
+        assert found.ours.startswith(f"(10,1)-BD_4 {left:.1f}"), found
+        assert f"{sign} {words.number(right)}" in found.ours.partition(";")[0]
+        assert found.verdict == verdict
+
+
+def test_scattered_weights_beside_blocks(results: Path) -> None:
+    claim = paper.claims()["6/sparse-slow"]
+    found = slower_than_blocks(claim, Evidence(load(results), None))
+    assert found.verdict == DIRECTION
+    assert found.ours.startswith("execution (10,1)-BD_4 ")
+    assert "training (10,1)-BD_4 9.00; (100,10)-BD_4 90.0" in found.ours
+    path = results / "bench/test/times.csv"
+    rows = list(csv.DictReader(path.open()))
+    for row in rows:
+        if row["method"] == "csr" and row["group"] == "lenet":
+            row["median_s"] = float(row["median_s"]) / 20
+    write(path, rows)
+    assert slower_than_blocks(claim, Evidence(load(results), None)).verdict == FAILS
 
 
 def test_toeplitz_is_slower_than_dense(results: Path) -> None:
@@ -415,6 +465,35 @@ def test_a_case_that_is_lost_is_told(results: Path) -> None:
         "layer's product alone is not slower"
     )
     assert "libxsmm,square,,100,512,512,8,forward,0.8" in rivals.csv_text(found)
+
+
+def test_other_batch_sizes_have_a_table(results: Path, tmp_path: Path) -> None:
+    """All of 512 x 512 once more with 16 images, and a torch.bmm of .8 of the time in one case."""
+    path = results / "bench" / "test" / "times.csv"
+    rows = list(csv.DictReader(path.open()))
+    more = [
+        {**row, "M": "16"}
+        for row in rows
+        if row["group"] == "square" and row["N"] == "512" and row["state"] == "warm"
+    ]
+    mine = next(r for r in more if r["method"] == "layer" and r["b"] == "8")
+    more.append({**mine, "method": "torch_bmm", "median_s": 0.8 * float(mine["median_s"])})
+    (only,) = section.measure_all(results, tmp_path)
+    assert section.batches_table(only) is None
+    write(path, [*rows, *more])
+    (both,) = section.measure_all(results, tmp_path)
+    cells = [
+        re.sub("<[^>]+>", " ", line).split()
+        for line in section.batches_table(both).split("<tr>")
+        if "forward" in line or "all" in line
+    ]
+    dense, sparse, bmm, lost, limit = f"{2**5:.1f}", "9.00", "0.800", "1", "50%"
+    assert [dense, bmm, sparse, limit, lost] == cells[0][3:]
+    assert cells[0][:3] == ["16", "forward", "9"]
+    assert cells[1] == ["16", "all", "9", dense, "–", "–", limit, "0"]
+    told = (tmp_path / "rivals.csv").read_text()
+    assert "torch.bmm,square,,16,512,512,8,forward,0.8" in told
+    assert "fastest dense product,square,,100,512,512,8,forward,8" in told
 
 
 def test_section_of_the_report(results: Path, tmp_path: Path) -> None:

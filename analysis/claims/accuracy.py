@@ -14,6 +14,7 @@ from analysis.claims.core import (
     FAILS,
     HOLDS,
     NOT_RUN,
+    UNDECIDED,
     Differences,
     Evidence,
     Finding,
@@ -25,6 +26,7 @@ from analysis.claims.core import (
     missing,
     spread_text,
 )
+from analysis.claims.nets import compression_fold, weights_left
 from analysis.paper import Claim
 from analysis.results import Key, Run, measured_curve
 from analysis.table1 import Row, signed
@@ -300,7 +302,8 @@ def shuffled_each_pass(claim: Claim, evidence: Evidence) -> Finding:
 def pruned_near_traditional(claim: Claim, evidence: Evidence) -> Finding:
     """IP-BDIP below traditional pruning by no more than counting test images, or the paper, shows.
 
-    In every cell of Table 1; what the paper shows is its own largest gap on that data set.
+    In every cell of Table 1, with as many weights left; what the paper shows is its own largest
+    gap on that data set.
     """
     pairs = _columns("ip_bdip", "magnitude")
     done, lacking = _compare(evidence, pairs)
@@ -317,6 +320,10 @@ def pruned_near_traditional(claim: Claim, evidence: Evidence) -> Finding:
     why = f"{len(done)} cells that were run, {len(pairs)} in all; points below allowed: {told}"
     if beyond:
         return Finding(FAILS, _listed(done), f"{why}; further below: {_listed(beyond)}")
+    left = [[weights_left(evidence, key) for key in pair] for pair in pairs]
+    unlike = sum(blocks != other for blocks, other in left if blocks and other)
+    if unlike:
+        return Finding(FAILS, _listed(done), f"{why}; other numbers of weights left in {unlike}")
     every = all(
         min(found.values) >= -allowed[key.dataset] and len(found.values) > 1 for key, found in done
     )
@@ -329,28 +336,35 @@ def more_pruning(claim: Claim, evidence: Evidence) -> Finding:
 
     What `can` be is not refuted by settings in which it is not: then it stays open.
     """
-    done = []
-    tried = evidence.results.keys()
-    for key in tried:
-        name, *settings = (key.method or "").split(",")
-        fewer = [one for one in settings if not one.startswith("iters=")]
-        if name != "ip_bdip" or len(fewer) == len(settings):
-            continue
-        base = key._replace(method=",".join([name, *fewer]))
-        found = evidence.differences(key, base)
-        if found is not None and _pruning_iterations(evidence, key) > _pruning_iterations(
-            evidence, base
-        ):
-            done.append((key, found))
+    done = [
+        (key, found)
+        for key, base in longer_pruned(evidence)
+        if (found := evidence.differences(key, base)) is not None
+    ]
     if not done:
         return Finding(NOT_RUN, command=SEARCH)
     ours = "; ".join(f"{k.config} {k.method} {signed(d.mean, 2)}" for k, d in done)
     higher = sum(d.mean > 0 for _, d in done)
     why = f"higher in {higher} of {words.count(len(done), 'setting')} tried"
     if not higher:
-        return Finding(NOT_RUN, ours, f"{why}, which does not refute that it can be", SEARCH)
+        return Finding(UNDECIDED, ours, f"{why}, which does not refute that it can be")
     every = any(min(found.values) > 0 and len(found.values) > 1 for _, found in done)
     return Finding(HOLDS if every else DIRECTION, ours, why)
+
+
+def longer_pruned(evidence: Evidence) -> list[tuple[Key, Key]]:
+    """Nets pruned to blocks over more iterations than another, and that other one."""
+    pairs, tried = [], evidence.results.keys()
+    for key in tried:
+        name, *settings = (key.method or "").split(",")
+        fewer = [one for one in settings if not one.startswith("iters=")]
+        if name != "ip_bdip" or len(fewer) == len(settings):
+            continue
+        base = key._replace(method=",".join([name, *fewer]))
+        if evidence.runs(key) and evidence.runs(base):
+            more, less = (_pruning_iterations(evidence, one) for one in (key, base))
+            pairs += [(key, base)] if more > less else []
+    return pairs
 
 
 def _pruning_iterations(evidence: Evidence, key: Key) -> int:
@@ -365,18 +379,34 @@ def toeplitz_gains(claim: Claim, evidence: Evidence) -> Finding:
     summary = evidence.accuracy(key)
     if summary is None:
         return missing(key)
-    printed = {name: paper.claims()[f"4.2.1/{name}"].value for name in (
-        "toeplitz-error", "toeplitz-fold", "mlp-fold",
-    )}  # fmt: skip
+    printed = {
+        name: paper.claims()[f"4.2.1/{name}"].value for name in ("toeplitz-error", "toeplitz-fold")
+    }
+    fold = compression_fold(key.net, methods.block_counts(key.config))
     errors = [100 - value for value in summary.by_seed.values()]
     ours = (
         f"error {printed['toeplitz-error']:g}% against {words.mean_sd(errors)}%, compression "
-        f"{printed['toeplitz-fold']:g} against {printed['mlp-fold']:g} fold"
+        f"{printed['toeplitz-fold']:g} against {fold:.2f} fold"
     )
-    less = printed["toeplitz-fold"] > printed["mlp-fold"]
+    less = printed["toeplitz-fold"] > fold
     kept = [less and error > printed["toeplitz-error"] for error in errors]
     mean = less and float(np.mean(errors)) > printed["toeplitz-error"]
     return judge_seeds(kept, mean, ours, source=summary.source)
+
+
+@evaluator
+def below_dense(claim: Claim, evidence: Evidence) -> Finding:
+    """Pruned minus dense accuracy, seed by seed: below 0."""
+    key = key_of(claim)
+    for one in (key, _dense_key(key)):
+        if evidence.accuracy(one) is None:
+            return missing(one)
+    found = evidence.differences(key, _dense_key(key))
+    if found is None:
+        return missing(_dense_key(key), "no seed in common")
+    ours = f"{spread_text(found.values)} points"
+    below = [value < 0 for value in found.values]
+    return judge_seeds(below, found.mean < 0, ours, source=found.source)
 
 
 @evaluator

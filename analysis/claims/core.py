@@ -23,8 +23,9 @@ EXACT = "holds exactly"
 DIRECTION = "holds in direction"
 FAILS = "does not hold"
 NOT_RUN = "not run"
+UNDECIDED = "run, but not decided"
 NOT_CHECKED = "not checked here"
-VERDICTS = (HOLDS, EXACT, DIRECTION, FAILS, NOT_RUN, NOT_CHECKED)
+VERDICTS = (HOLDS, EXACT, DIRECTION, FAILS, UNDECIDED, NOT_RUN, NOT_CHECKED)
 
 REACH = 2.0  # standard deviations
 REPRODUCE = "make reproduce"
@@ -176,8 +177,9 @@ def judge_number(
         chance = math.hypot(sd, other_data)
         reach = half + REACH * chance
         if off <= reach and len(values) == 2 and not direction:
-            why = f"the two seeds differ by {words.number(abs(values[0] - values[1]))}, which "
-            return Finding(NOT_RUN, ours, f"{why}decides nothing: a third does", REPRODUCE, source)
+            apart = words.number(abs(values[0] - values[1]))
+            why = f"the two seeds differ by {apart}, which decides nothing: a third does"
+            return Finding(UNDECIDED, ours, why, REPRODUCE, source)
         if off <= reach:
             why = f"within ±{words.number(reach, 2)}, two standard deviations of one more run"
             return Finding(HOLDS, ours, why, source=source)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from analysis import block_spectrum, equation4, random_matrix, words
+from analysis import block_spectrum, equation4, methods, random_matrix, words
 from analysis.block_spectrum import Layout, bulk_ks_distance
 from analysis.claims.core import (
     DIRECTION,
@@ -114,20 +114,20 @@ _DRAWN = "truly random matrices, drawn; all but finite size"
 
 @evaluator
 def indicator_as_printed(claim: Claim, evidence: Evidence) -> Finding:
-    """Which entries a net pruned to blocks has left: with the printed indicator, those off them."""
+    """How many entries a net pruned to blocks has lost: as printed, as many as are in blocks."""
     for run in evidence.results.runs:
         if not run.finished or (run.key.method or "").split(",")[0] != "ip_bdip":
             continue
         history = evidence.spectra.layers(run).get("ip1")
         if history is None or run.key.net != "lenet":
             continue
-        blocks = int(run.key.config.strip("(").split(",")[0])
-        inside = history.outputs * history.inputs // blocks
-        left = int(history.weights[-1])
+        blocks = methods.block_counts(run.key.config)[0]
+        every = history.outputs * history.inputs
+        inside, lost = every // blocks, every - int(history.weights[-1])
         return exactly(
-            left > inside, f"{left:,} of ip1's weights are left at {run.key.config}",
-            f"penalized off the blocks, whose {inside:,} entries stay; as printed the penalty "
-            "would act inside them", run.source,
+            lost == inside, f"{lost:,} of ip1's {every:,} weights are pruned at {run.key.config}",
+            "those off the blocks, so that a block diagonal is left, as Section 3 says; as "
+            f"printed the penalty would act on the {inside:,} in them", run.source,
         )  # fmt: skip
     return Finding(NOT_RUN, command='make train CONFIG="(10,1)-BD_4" METHOD=ip_bdip')
 

@@ -3,9 +3,9 @@
 import functools
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from analysis import methods, paper, words
+from analysis import methods, paper
 from analysis.claims.core import (
     NOT_RUN,
     REPRODUCE,
@@ -18,7 +18,7 @@ from analysis.claims.core import (
     missing,
 )
 from analysis.paper import Claim
-from analysis.results import Run
+from analysis.results import Key, Run
 
 # Outputs and inputs of the inner product layers.
 SHAPES = {
@@ -39,6 +39,11 @@ EXAMPLES = {
         "base_lr": "0.001", "momentum": "0.9", "weight_decay": "0.004",
         "lr_policy": '"multistep"', "gamma": "0.1", "stepvalue": "4000",
     },
+}  # fmt: skip
+# What a claim calls a kind of layer, and how Caffe's names of its types end.
+KINDS = {
+    "convolutions": "Convolution", "ReLUs": "ReLU", "poolings": "Pooling",
+    "inner products": "InnerProduct",
 }  # fmt: skip
 # The fillers of their weights, in the net's order, with the Gaussian ones' standard deviations.
 FILLERS = {
@@ -141,11 +146,12 @@ def activated_layers(claim: Claim, run: Run) -> Finding:
 
 @of_a_run
 def layer_kinds(claim: Claim, run: Run) -> Finding:
-    """Counts of convolutions, poolings and inner products (ReLUs told) in the runs' nets."""
+    """Counts of the kinds of layers that the claim names, in the runs' nets."""
     types = _types(run)
-    counts = [_count(types, what) for what in ("Convolution", "Pooling", "InnerProduct")]
-    why = f"{claim.unit}; {words.count(_count(types, 'ReLU'), 'ReLU')}"
-    return exactly(counts == claim.value, ", ".join(map(str, counts)), why, run.source)
+    names = claim.unit.split(", ")
+    counts = [_count(types, KINDS[name]) for name in names]
+    told = [f"{count} {name}" for count, name in zip(counts, names, strict=True)]
+    return exactly(counts == claim.value, ", ".join(told), source=run.source)
 
 
 def _count(types: list[str], what: str) -> int:
@@ -182,7 +188,7 @@ def softmax_loss(claim: Claim, evidence: Evidence) -> Finding:
     return exactly(found == {"SoftmaxWithLoss"}, ", ".join(sorted(found)))
 
 
-def _prune_field(run: Run, field: str) -> int | None:
+def prune_field(run: Run, field: str) -> int | None:
     """A number in the net's first `prune`."""
     found = re.search(rf"^ +{field}: (\d+)", run.record["net_prototxt"], re.MULTILINE)
     return int(found[1]) if found else None
@@ -191,7 +197,7 @@ def _prune_field(run: Run, field: str) -> int | None:
 @of_the_runs
 def prune_setting(claim: Claim, runs: list[Run]) -> Finding:
     """start, iters or keep of `prune` in the runs' nets."""
-    value = _prune_field(runs[0], claim.subject["setting"])
+    value = prune_field(runs[0], claim.subject["setting"])
     if value is None:
         return exactly(False, f"no {claim.subject['setting']}", source=runs[0].source)
     kept = value < claim.value if claim.relation == "<" else value == claim.value
@@ -201,7 +207,7 @@ def prune_setting(claim: Claim, runs: list[Run]) -> Finding:
 @of_the_runs
 def three_phases(claim: Claim, runs: list[Run]) -> Finding:
     """`prune` in the runs' nets: of type BLOCK_L1, started late and ended before the training."""
-    start, iters = (_prune_field(runs[0], field) for field in ("start", "iters"))
+    start, iters = (prune_field(runs[0], field) for field in ("start", "iters"))
     if start is None or iters is None or "type: BLOCK_L1" not in runs[0].record["net_prototxt"]:
         return exactly(False, "no BLOCK_L1", source=runs[0].source)
     rest = runs[0].max_iter - start - iters
@@ -218,6 +224,32 @@ def magnitude_with_l2(claim: Claim, runs: list[Run]) -> Finding:
     told = f"{kind[1] if kind else 'L2'}, weight_decay {decay[1] if decay else 0}"
     kept = "type: MAGNITUDE" in net and (kind is None or kind[1] == "L2") and decay is not None
     return exactly(kept, told, source=runs[0].source)
+
+
+def weights_left(evidence: Evidence, key: Key) -> set[tuple[int, ...]]:
+    """Weights of the inner product layers that are not zero at the end, each way that runs ended.
+
+    Empty where no run of `key` left its weights.
+    """
+    found = map(evidence.spectra.layers, evidence.runs(key))
+    return {tuple(int(one.weights[-1]) for one in layers.values()) for layers in found if layers}
+
+
+@evaluator
+def pruned_as_blocks(claim: Claim, evidence: Evidence) -> Finding:
+    """Weights left by IP-BDIP in every layer of Table 1's nets: no more than its blocks have."""
+    kept = {}
+    for cell in paper.table1_cells():
+        key = key_of(cell)
+        if cell.subject["column"] != "ip_bdip":
+            continue
+        left = weights_left(evidence, key)
+        if not left:
+            return missing(key)
+        blocks = methods.block_counts(key.config)
+        most = [n * k // b for (n, k), b in zip(SHAPES[key.net], blocks, strict=True)]
+        kept[key] = all(a <= b for counts in left for a, b in zip(counts, most, strict=True))
+    return exactly(all(kept.values()), f"so in {sum(kept.values())} of {len(kept)} nets")
 
 
 @evaluator
@@ -242,18 +274,18 @@ def surviving_weights(claim: Claim, evidence: Evidence) -> Finding:
 
 @evaluator
 def equal_blocks(claim: Claim, evidence: Evidence) -> Finding:
-    """Shapes of the blocks in the dumps."""
+    """Outputs and inputs of every block layer in the dumps: whole multiples of its blocks."""
+    kept, source = [], ""
     for run in evidence.results.runs:
-        if run.finished and run.key.net and not run.key.config.startswith("(1,1)"):
+        if run.finished and run.key.net:
             for history in evidence.spectra.layers(run).values():
                 if history.blocks > 1:
-                    layout = history.layout
-                    ours = f"{layout.blocks} blocks of {layout.n} × {layout.m}, {run.key.config}"
-                    kept = layout.blocks * layout.n * layout.m * layout.blocks == (
-                        history.outputs * history.inputs
-                    )
-                    return exactly(kept, ours, source=run.source)
-    return Finding(NOT_RUN, why="no weights among the results", command=REPRODUCE)
+                    rests = history.outputs % history.blocks, history.inputs % history.blocks
+                    kept.append(rests == (0, 0))
+                    source = run.source
+    if not kept:
+        return Finding(NOT_RUN, why="no weights among the results", command=REPRODUCE)
+    return exactly(all(kept), f"so in {sum(kept)} of {len(kept)} layers", source=source)
 
 
 @evaluator
@@ -276,10 +308,16 @@ def constant_connections(claim: Claim, evidence: Evidence) -> Finding:
 # ---- counts -------------------------------------------------------------------------------------
 
 
-def count_weights(net: str, blocks: list[int], biases: bool) -> int:
+def count_weights(net: str, blocks: Sequence[int], biases: bool) -> int:
     """Weights of a net's inner product layers with so many blocks."""
     pairs = zip(SHAPES[net], blocks, strict=True)
     return sum(n * k // b + (n if biases else 0) for (n, k), b in pairs)
+
+
+def compression_fold(net: str, blocks: Sequence[int]) -> float:
+    """Parameters of a net's dense inner product layers over those with blocks, biases counted."""
+    dense = count_weights(net, [1] * len(blocks), biases=True)
+    return dense / count_weights(net, blocks, biases=True)
 
 
 @evaluator
@@ -288,8 +326,9 @@ def compression(claim: Claim, evidence: Evidence) -> Finding:
     net, blocks = claim.subject["net"], methods.block_counts(claim.subject["config"])
     dense = count_weights(net, [1] * len(blocks), biases=True)
     small = count_weights(net, blocks, biases=True)
-    near = abs(dense / small - claim.value) <= half_digit(claim.printed)
-    return exactly(near, f"{dense / small:.2f}", f"{dense:,} / {small:,}")
+    fold = compression_fold(net, blocks)
+    near = abs(fold - claim.value) <= half_digit(claim.printed)
+    return exactly(near, f"{fold:.2f}", f"{dense:,} / {small:,}")
 
 
 @evaluator
@@ -351,16 +390,26 @@ def layer_outputs(claim: Claim, run: Run) -> Finding:
 
 @evaluator
 def node_count(claim: Claim, evidence: Evidence) -> Finding:
-    """What is left of both layers when ip1 keeps as many outputs as the paper says, 2."""
-    (_, k1), (n2, _) = SHAPES[claim.subject["net"]]
-    kept = paper.claims()["4.2.3/node-outputs"].value
-    answers = {
-        "4.2.3/node-ip1": ([k1, kept], f"{k1} × {kept}"),
-        "4.2.3/node-ip2": ([kept, n2], f"{kept} × {n2}"),
-        "4.2.3/node-weights": (k1 * kept + kept * n2, f"{k1 * kept + kept * n2:,}"),
-    }
-    value, ours = answers[claim.id]
-    return exactly(value == claim.value, ours, "counted from the layers' shapes")
+    """Weights left in each layer at the end of the runs, ip1's as so many whole outputs."""
+    key = key_of(claim)
+    left = weights_left(evidence, key)
+    if not left:
+        return missing(key)
+    (_, k1), (n2, _) = SHAPES[key.net]
+    answers = set()
+    for first, second in left:
+        outputs, rest = divmod(first, k1)
+        inputs, more = divmod(second, n2)
+        if rest or more:
+            return exactly(False, f"{first:,} and {second:,} weights, not of whole outputs")
+        answers.add({
+            "4.2.3/node-ip1": f"{k1} × {outputs}",
+            "4.2.3/node-ip2": f"{inputs} × {n2}",
+            "4.2.3/node-weights": f"{first + second:,}",
+        }[claim.id])  # fmt: skip
+    wanted = claim.printed.replace(",", "")
+    right = {answer.replace(",", "") for answer in answers} == {wanted}
+    return exactly(right, "; ".join(sorted(answers)), "counted in the runs' weights")
 
 
 @of_a_run

@@ -1,8 +1,10 @@
 """Claims about overfitting: Figures 4 and 5, from accuracies on the training set."""
 
 from analysis import words
-from analysis.claims.core import NOT_RUN, Evidence, Finding, evaluator, judge_seeds
+from analysis.claims.accuracy import SEARCH, longer_pruned
+from analysis.claims.core import NOT_RUN, UNDECIDED, Evidence, Finding, evaluator, judge_seeds
 from analysis.claims.sister_claims import by_common_seed, judge_ranks, listed
+from analysis.methods import block_counts
 from analysis.overfit import members, of_key
 from analysis.paper import Claim
 from analysis.results import Key
@@ -42,6 +44,34 @@ def less_overfit(claim: Claim, evidence: Evidence) -> Finding:
     mean = gaps.mean(axis=0)
     return judge_seeds(less.tolist(), bool((mean[1:] < mean[0]).all()), told,
                        source=found[0].source)  # fmt: skip
+
+
+@evaluator
+def more_pruning_overfit(claim: Claim, evidence: Evidence) -> Finding:
+    """Training minus test accuracy with more pruning iterations: less in some setting tried.
+
+    What `can` be is not refuted by settings in which it is not.
+    """
+    told, by_setting = [], []
+    for keys in longer_pruned(evidence):
+        pair = [of_key(evidence.results, key, max(block_counts(key.config))) for key in keys]
+        if None in pair:
+            continue
+        more, less = by_common_seed(pair, [one.final_gap for one in pair]).T
+        told.append(
+            f"{keys[0].config} {keys[0].method}: {words.mean_sd(more)} points against "
+            f"{words.mean_sd(less)}"
+        )
+        by_setting.append((more < less, pair[0].source))
+    if not told:
+        return Finding(NOT_RUN, why="accuracies on the training set are needed", command=SEARCH)
+    ours = "; ".join(told)
+    reduced = [(every, source) for every, source in by_setting if every.any()]
+    if not reduced:
+        why = f"in 0 of {words.count(len(told), 'setting')} tried, which does not refute it"
+        return Finding(UNDECIDED, ours, why, source=by_setting[0][1])
+    every, source = max(reduced, key=lambda one: one[0].mean())
+    return judge_seeds(every.tolist(), bool(every.mean() >= 0.5), ours, source=source)
 
 
 def _pruned(evidence: Evidence) -> Finding:

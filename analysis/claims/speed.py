@@ -5,7 +5,7 @@ have no seeds: what is kept "holds in direction", on this device.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from analysis import methods, paper, words
 from analysis import timings as timings_module
@@ -18,7 +18,10 @@ from analysis.claims.core import (
     evaluator,
     exactly,
     half_digit,
+    key_of,
+    missing,
 )
+from analysis.claims.nets import prune_field
 from analysis.methods import NET_LABELS
 from analysis.paper import Claim
 from analysis.timings import BATCH, COMMAND, Place, Timings
@@ -28,6 +31,8 @@ PASSES = {"forward": "forward", "both": "all"}
 NETS = ("lenet", "cuda_convnet")
 # How far curves may lie apart that "almost perfectly overlap".
 OVERLAP = 0.1
+# Share of the weights, above which sparse products are to be slow: less is 'nearly all' pruned.
+FIFTH = 0.2
 # How many times longer may take what is of "comparable speed".
 COMPARABLE = 2.0
 
@@ -132,7 +137,8 @@ def _above_acdc(claim: Claim, timings: Timings) -> Finding | None:
     if not block or not rival:
         return None
     ours = f"{words.number(max(block))} (ACDC {words.number(max(rival))})"
-    return _told(max(block) > max(rival), ours, timings, "both timed in the same rounds")
+    why = f"{words.number(max(block) / max(rival))} times ACDC's, timed in the same rounds"
+    return _told(max(block) > max(rival), ours, timings, why)
 
 
 def _toeplitz(claim: Claim, timings: Timings) -> Finding | None:
@@ -159,20 +165,51 @@ def _toeplitz(claim: Claim, timings: Timings) -> Finding | None:
     return _told(max(found.values()) < claim.value, words.listing(told), timings, why)
 
 
-def _eq2(claim: Claim, timings: Timings) -> Finding | None:
-    """Where the paper has blocks faster, the bound on pruning is above 0."""
-    limit = paper.claims()["4.1/both-limit"].value
-    bounds = [
-        (timings.dense(place) - timings.seconds[place]["layer"]) / pruning
-        for place in _squares(timings, "all")
-        if 1 < place.b <= limit * place.N
-        and (pruning := timings.prune_seconds(place.N)) is not None
-    ]
-    if not bounds:
+@evaluator
+def pruning_pays(claim: Claim, evidence: Evidence) -> Finding:
+    """Eq. 2 with each recipe's pruning and block iterations, and its layers' times (make bench).
+
+    Nets of Table 1: the left side, (T(FC) - T(Block)) / T(Prune) of both inner product layers, is
+    above the right one, y / x.
+    """
+    root = evidence.results.root
+    timings = timings_module.find(root) if root is not None else None
+    if timings is None:
+        return Finding(NOT_RUN, why="no timings among the results", command=COMMAND)
+    sides = {}
+    for cell in paper.table1_cells():
+        key = key_of(cell)
+        if cell.subject["column"] != "ip_bdip" or (key.net, key.config) in sides:
+            continue
+        runs = evidence.runs(key)
+        if not runs:
+            return missing(key)
+        pruning, start = (prune_field(runs[0], name) for name in ("iters", "start"))
+        left = _pruning_bound(timings, key.net, methods.block_counts(key.config))
+        if left is None:
+            why = f"{key.config} is not among the timings of updates"
+            return Finding(NOT_RUN, why=why, command=COMMAND)
+        sides[key.net, key.config] = left, pruning / (runs[0].max_iter - start - pruning)
+    told = (
+        f"{config} {words.number(left)} > {words.number(right)}"
+        if left > right
+        else f"{config} {words.number(left)}, not above {words.number(right)}"
+        for (_, config), (left, right) in sides.items()
+    )
+    is_so = all(left > right for left, right in sides.values())
+    why = "pruning iterations for each block iteration: the most that pay, and the recipe's"
+    return _told(is_so, "; ".join(told), timings, why)
+
+
+def _pruning_bound(timings: Timings, net: str, blocks: Sequence[int]) -> float | None:
+    """Left side of Eq. 2 for a network's inner product layers together."""
+    dense, layer = (
+        timings.layers_seconds(net, "all", blocks, method) for method in ("dense", "layer")
+    )
+    pruning = timings.layers_prune_seconds(net, blocks)
+    if None in (dense, layer, pruning):
         return None
-    ours = f"{words.number(min(bounds))} to {words.number(max(bounds))}"
-    why = "pruning iterations for each block iteration, b up to 2^-6 n; above 0 some pruning pays"
-    return _told(min(bounds) > 0, ours, timings, why)
+    return (dense - layer) / pruning if pruning > 0 else math.inf
 
 
 def _pruning_adds(claim: Claim, timings: Timings) -> Finding | None:
@@ -247,6 +284,40 @@ def _sparse(claim: Claim, timings: Timings) -> Finding | None:
         return None
     told = [f"{words.number(value)} ({NET_LABELS[net]})" for net, value in slowest.items()]
     return _told(max(slowest.values()) > claim.value, f"up to {words.listing(told)}", timings)
+
+
+def _sparse_both(claim: Claim, timings: Timings) -> Finding | None:
+    """CSR over block, forward, every number of blocks of both networks' layers."""
+    told, slower = [], []
+    for net in NETS:
+        places = [p for p in timings.places(net, "forward") if p.b > 1]
+        found = [timings.seconds[p] for p in places if "csr" in timings.seconds[p]]
+        if not found:
+            return None
+        ratios = [one["csr"] / one["layer"] for one in found]
+        slower += [ratio > 1 for ratio in ratios]
+        span = f"{words.number(min(ratios))} to {words.number(max(ratios))}"
+        told.append(f"{span} times the blocks' time ({NET_LABELS[net]})")
+    return _told(all(slower), words.listing(told), timings, "forward, each layer and b > 1")
+
+
+def _sparse_needs_few(claim: Claim, timings: Timings) -> Finding | None:
+    """Shares of ip1's weights with which CSR is slower than dense: all above a fifth."""
+    told, is_so = [], True
+    for net in NETS:
+        speedups = {
+            place.b: value
+            for place in timings.places(net, "forward", layer="ip1")
+            if place.b > 1 and (value := timings.speedup(place, "csr")) is not None
+        }
+        if not speedups:
+            return None
+        slow = [1 / b for b, value in speedups.items() if value < 1]
+        is_so &= all(value < 1 for b, value in speedups.items() if 1 / b > FIFTH)
+        least = f"down to {min(slow):.0%} of them" if slow else "with no share timed"
+        told.append(f"{least} ({NET_LABELS[net]})")
+    ours = f"slower than dense {words.listing(told)}"
+    return _told(is_so, ours, timings, "ip1, forward; above a fifth of the weights is to be slower")
 
 
 def _trad_slow(claim: Claim, timings: Timings) -> Finding | None:
@@ -326,10 +397,11 @@ TESTS: dict[str, Callable[[Claim, Timings], Finding | None]] = {
     "4.1/forward-limit": _limit("forward"),
     "4.1/both-limit": _limit("all"),
     "4.1/above-acdc": _above_acdc,
-    "4.1/eq2": _eq2,
     "4.1/overhead": _overhead,
     "4.1/curves-overlap": _overlap,
+    "1/sparse-needs-few": _sparse_needs_few,
     "4.1/sparse": _sparse,
+    "4.1/sparse-both": _sparse_both,
     "4.2/fastest": _fastest,
     "4.2/ip-work": _pruning_adds,
     "4.2.1/trad-slow": _trad_slow,

@@ -3,7 +3,16 @@
 import re
 
 from analysis import paper
-from analysis.claims.core import DIRECTION, EXACT, FAILS, HOLDS, NOT_CHECKED, NOT_RUN, VERDICTS
+from analysis.claims.core import (
+    DIRECTION,
+    EXACT,
+    FAILS,
+    HOLDS,
+    NOT_CHECKED,
+    NOT_RUN,
+    UNDECIDED,
+    VERDICTS,
+)
 from analysis.claims.ledger import Entry, counts
 from analysis.page import (
     Column,
@@ -26,6 +35,7 @@ CLASSES = {
     EXACT: "exact",
     DIRECTION: "direction",
     FAILS: "fails",
+    UNDECIDED: "undecided",
     NOT_RUN: "open",
     NOT_CHECKED: "unchecked",
 }
@@ -36,8 +46,9 @@ MEANINGS = {
     EXACT: "settings, counts and formulas that are as printed",
     DIRECTION: "not within the spread, or one seed only, but true in the sense that the test names",
     FAILS: "neither",
-    NOT_RUN: "results are missing, or too few to decide; the ledger names the command that makes "
-    "them",
+    UNDECIDED: "results are there that neither show nor refute it, such as settings tried of what "
+    "`can` be, or two seeds far apart",
+    NOT_RUN: "results are missing; the ledger names the command that makes them",
     NOT_CHECKED: "quoted from other authors, or out of reach here",
 }
 RELATIONS = {"~": "about ", "<": "< ", "<=": "≤ ", ">": "> ", ">=": "≥ "}

@@ -25,8 +25,10 @@ from analysis.page import (
 )
 from analysis.sections.ledger import anchor, mark, printed_text
 from analysis.sections.section5 import picture
-from analysis.timings import BATCH, COMMANDS, KINDS, Timings, find
+from analysis.timings import BATCH, COMMANDS, KINDS, Place, Timings, find
 
+# Rivals that compute what the layer does.
+BATCHED = ("libxsmm", "oneDNN matmul", "torch.bmm")
 # From this size on the layer is to cost no more than its products.
 LARGE = 512
 
@@ -37,7 +39,12 @@ class Measured:
 
     timings: Timings
     drawn: list[Drawn]
-    compared: list[rivals.Comparison]
+    by_batch: dict[int, list[rivals.Comparison]]
+
+    @property
+    def compared(self) -> list[rivals.Comparison]:
+        """At the paper's batch size."""
+        return self.by_batch.get(BATCH, [])
 
     @property
     def rivals_csv(self) -> str:
@@ -53,10 +60,13 @@ def measure_all(results: Path | None, out: Path) -> list[Measured]:
         if timings is None:
             continue
         drawn = [one.draw(timings, out / "figures") for one in (figure01, figure02, figure03)]
-        measured = Measured(
-            timings, [one for one in drawn if one is not None], rivals.comparisons(timings)
-        )
-        write_text(out / measured.rivals_csv, rivals.csv_text(measured.compared))
+        by_batch = {
+            batch: rivals.comparisons(timings, batch=batch)
+            for batch in sorted({BATCH, *rivals.batches(timings)})
+        }
+        measured = Measured(timings, [one for one in drawn if one is not None], by_batch)
+        everything = [one for compared in by_batch.values() for one in compared]
+        write_text(out / measured.rivals_csv, rivals.csv_text(everything))
         made.append(measured)
     return made
 
@@ -87,8 +97,7 @@ def _device(one: Measured) -> list[Html]:
         files([one.rivals_csv]),
         paragraph(limits_text(timings)),
     ]
-    states = states_table(timings)
-    parts += [states] if states else []
+    parts += [made for made in (batches_table(one), states_table(timings)) if made]
     if timings.updates:
         parts += [element("h3", "Pruning's cost, Eq. 2"), updates_table(timings)]
     if timings.nets:
@@ -175,11 +184,7 @@ def limits_text(timings: Timings) -> str:
             f"times as long as its bare products (geometric mean; at most "
             f"{words.number(over[worst])}, {rivals.case_text(worst)})."
         )
-    shares = {
-        p: limit / timings.seconds[p]["layer"]
-        for p in places
-        if (limit := timings.limit(p)) is not None
-    }
+    shares = limit_shares(timings, places)
     if shares:
         worst = min(shares, key=shares.get)
         said.append(
@@ -190,8 +195,62 @@ def limits_text(timings: Timings) -> str:
     return " ".join(said)
 
 
+def limit_shares(timings: Timings, places: list[Place]) -> dict[Place, float]:
+    """The machine's limit over the layer's time; cases without a known limit are left out."""
+    return {
+        place: limit / timings.seconds[place][rivals.LAYER]
+        for place in places
+        if (limit := timings.limit(place)) is not None
+    }
+
+
 def percent(share: float) -> str:
     return f"{100 * share:.0f}%" if share >= 0.095 else f"{100 * share:.1f}%"
+
+
+def batches_table(one: Measured) -> Html | None:
+    """The n x n cases at every batch size; None where there is one size only."""
+    by_batch = {batch: compared for batch, compared in one.by_batch.items() if compared}
+    if len(by_batch) < 2:
+        return None
+    shown = {rival.rival.name: rival.rival for each in by_batch.values() for rival in each}
+    columns = [
+        Column("Batch", number=True),
+        Column("Products"),
+        Column("Cases", number=True),
+        *(Column(name, number=True) for name in shown),
+        Column("Of the machine's limit", number=True),
+        Column("Slower than a batched product", number=True),
+    ]
+    lines = []
+    for batch, compared in by_batch.items():
+        found = {each.rival.name: each for each in compared}
+        for product in ("forward", "all"):
+            ratios = [found[name].of(product, True) if name in found else [] for name in shown]
+            lost = {
+                place
+                for name in BATCHED
+                if name in found
+                for place in found[name].lost
+                if place.group == "square" and place.product == product
+            }
+            cells = [f"{batch:,}", product, str(len(ratios[0]))]
+            cells += [ratio_text(values) for values in ratios]
+            places = [
+                place
+                for place in rivals.cases(one.timings, batch=batch)
+                if place.group == "square" and place.product == product
+            ]
+            share = rivals.mean(limit_shares(one.timings, places).values())
+            limit = "" if share is None else percent(share)
+            lines.append(row(columns, [*cells, limit, str(len(lost))]))
+    note = (
+        "How many times as fast the layer is with other numbers of images, geometric means over "
+        "the n\u00a0×\u00a0n cases. The last column counts the cases in which "
+        f"{words.listing([name for name in BATCHED if name in shown])} took less time; the file "
+        "above has each."
+    )
+    return join([paragraph(note, "note"), table(columns, lines)])
 
 
 def states_table(timings: Timings) -> Html | None:

@@ -9,6 +9,7 @@ from analysis.claims.core import (
     FAILS,
     NOT_CHECKED,
     NOT_RUN,
+    UNDECIDED,
     VERDICTS,
     Evidence,
     key_of,
@@ -27,8 +28,6 @@ from analysis.results import OWN
 from analysis.sections import ledger
 from analysis.table1 import Row, signed
 
-# What the ledger leaves open though there is a result: with other seeds it would be decided.
-UNDECIDED = "run, but not decided"
 NAMED = (DIRECTION, FAILS, UNDECIDED)  # the cells of Table 1 of which this is said are named
 
 
@@ -53,7 +52,7 @@ def summary_section(
     unfinished = sum(len(row.outcome.unfinished) for row in rows)
     if unfinished:
         said.append(f"{words.count(unfinished, 'run')} not finished: {under_way(rows)}.")
-    judged = [e for e in entries if e.finding.verdict not in (NOT_RUN, NOT_CHECKED)]
+    judged = [e for e in entries if e.finding.verdict not in (UNDECIDED, NOT_RUN, NOT_CHECKED)]
     lead = (
         f"The ledger below has {len(entries)} checkable statements of the paper; results decide "
         f"{len(judged)} of them so far."
@@ -103,17 +102,11 @@ def table1_entries(entries: Iterable[Entry]) -> list[Entry]:
     return [entry for entry in entries if entry.claim.id in cells]
 
 
-def verdict_text(entry: Entry) -> str:
-    """The ledger's verdict; of a claim that is open, whether that is for want of a run."""
-    is_run = entry.finding.verdict == NOT_RUN and entry.finding.ours
-    return UNDECIDED if is_run else entry.finding.verdict
-
-
 def verdicts_sentence(cells: list[Entry], evidence: Evidence) -> str:
     """How many cells have which verdict, and how many of them by one seed."""
-    found = Counter(map(verdict_text, cells))
+    found = Counter(one.finding.verdict for one in cells)
     left, right = "\N{LEFT DOUBLE QUOTATION MARK}", "\N{RIGHT DOUBLE QUOTATION MARK}"
-    verdicts = [verdict for verdict in (*VERDICTS, UNDECIDED) if found[verdict]]
+    verdicts = [verdict for verdict in VERDICTS if found[verdict]]
     told = words.listing([f"{found[one]} {left}{one}{right}" for one in verdicts])
     sentence = f"The ledger's verdicts on them, with rand. shuff. as FIXED: {told}."
     judged = [evidence.accuracy(key_of(one.claim)) for one in cells]
@@ -134,7 +127,7 @@ def named_cells(cells: list[Entry], evidence: Evidence) -> str:
         for entry in cells:
             key = key_of(entry.claim)
             summary = evidence.accuracy(key)
-            if verdict_text(entry) != verdict or summary is None:
+            if entry.finding.verdict != verdict or summary is None:
                 continue
             off = signed(summary.mean - entry.claim.value, 2)
             told.append(f"{key.config} {methods.label(key.config, key.method)} ({off} points)")

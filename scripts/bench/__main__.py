@@ -201,11 +201,15 @@ class Bench:
         return rows
 
     def updates(self) -> Iterable[dict]:
-        """A solver's update of n x n weights, plain and while it prunes."""
-        for n in PRUNED:
-            for b in (2, n // 16):
-                self.native.ask("updates", n, n, b)
-                yield from self.actions(("update", "prune"), {"N": n, "K": n, "b": b})
+        """A solver's update of n x n weights and of the nets' layers, plain and while it prunes."""
+        shapes = [(n, n, b) for n in PRUNED for b in (2, n // 16)]
+        shapes += [
+            (N, K, b) for its in LAYERS.values() for _, N, K, blocks in its.values()
+            for b in blocks if b > 1
+        ]  # fmt: skip
+        for N, K, b in shapes:
+            self.native.ask("updates", N, K, b)
+            yield from self.actions(("update", "prune"), {"N": N, "K": K, "b": b})
 
     def engines(self) -> Iterable[dict]:
         """A training step with each engine of convolution, and PyTorch's."""
