@@ -76,6 +76,9 @@ class BlockInnerProductLayer : public Layer<Dtype> {
   void DrawOrder(int64_t pass);
   /// @brief The permutation of the forward pass which begins.
   void NextOrder();
+  /// @brief The permutation in the blob, which may have been set since the last
+  ///        pass.
+  void ReadOrder();
 
   int M_;  ///< independent inner products, the batch size as a rule
   int K_;  ///< inputs
@@ -84,7 +87,7 @@ class BlockInnerProductLayer : public Layer<Dtype> {
   bool bias_term_;
   unsigned int seed_;
   int64_t passes_;
-  /// Of the last forward pass; empty: the identity. products_ has its address.
+  /// Of the last pass; empty: the identity. products_ has its address.
   vector<int> order_;
   BlockProducts products_;
   /// How the CPU executes them.

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,8 @@ template <typename Dtype>
 void BlockInnerProductLayer<Dtype>::LayerSetUp(
     const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) {
   const string& name = this->layer_param_.name();
+  CHECK(bottom[0] != top[0]) << "Layer " << name
+      << ": cannot compute in place, its top needs a name of its own.";
   blocks_ = param().blocks();
   bias_term_ = param().bias_term();
   N_ = param().num_output();
@@ -83,7 +86,8 @@ void BlockInnerProductLayer<Dtype>::FreezePermutation() {
   }
   CHECK_EQ(this->layer_param_.param(this->blobs_.size() - 1).lr_mult(), 0)
       << "Layer " << this->layer_param_.name() << ": the permutation, blob "
-      << this->blobs_.size() - 1 << ", cannot be learned: its lr_mult is 0.";
+      << this->blobs_.size() - 1
+      << ", cannot be learned: set its lr_mult to 0.";
 }
 
 template <typename Dtype>
@@ -103,20 +107,24 @@ template <typename Dtype>
 void BlockInnerProductLayer<Dtype>::NextOrder() {
   if (draws()) {
     DrawOrder(passes_++);
-  } else if (fixed()) {
-    // The blob may have been loaded or set since the last pass.
-    const Dtype* permutation = this->blobs_.back()->cpu_data();
-    order_.resize(blocks_);
-    vector<bool> seen(blocks_, false);
-    for (int i = 0; i < blocks_; ++i) {
-      const Dtype p = permutation[i];
-      CHECK(p >= 0 && p < blocks_ && p == static_cast<int>(p) &&
-          !seen[static_cast<int>(p)]) << "Layer " << this->layer_param_.name()
-          << ": blob " << this->blobs_.size() - 1
-          << " is not a permutation of 0 ... " << blocks_ - 1 << ".";
-      order_[i] = static_cast<int>(p);
-      seen[order_[i]] = true;
-    }
+  } else {
+    ReadOrder();
+  }
+}
+
+template <typename Dtype>
+void BlockInnerProductLayer<Dtype>::ReadOrder() {
+  if (!fixed()) { return; }
+  const Dtype* permutation = this->blobs_.back()->cpu_data();
+  vector<bool> seen(blocks_, false);
+  for (int i = 0; i < blocks_; ++i) {
+    const Dtype p = permutation[i];
+    CHECK(p >= 0 && p < blocks_ && p == static_cast<int>(p) &&
+        !seen[static_cast<int>(p)]) << "Layer " << this->layer_param_.name()
+        << ": blob " << this->blobs_.size() - 1
+        << " is not a permutation of 0 ... " << blocks_ - 1 << ".";
+    order_[i] = static_cast<int>(p);
+    seen[order_[i]] = true;
   }
 }
 
@@ -134,7 +142,10 @@ void BlockInnerProductLayer<Dtype>::Reshape(const vector<Blob<Dtype>*>& bottom,
   if (M_ == bottom[0]->count(0, axis)) { return; }  // as in the pass before
   M_ = bottom[0]->count(0, axis);
   const bool shuffled = draws() || fixed();
-  order_.resize(shuffled ? blocks_ : 0);
+  if (shuffled && order_.empty()) {  // the identity before the first pass
+    order_.resize(blocks_);
+    std::iota(order_.begin(), order_.end(), 0);
+  }
   products_ = BlockProducts(M_, N_, K_, blocks_, shuffled ? &order_[0] : NULL);
   cpu_forward_ = CpuBatchedGemm<Dtype>(products_.forward, bias_term_);
   cpu_data_gradient_ = CpuBatchedGemm<Dtype>(products_.data_gradient, 0);
@@ -161,6 +172,7 @@ template <typename Dtype>
 void BlockInnerProductLayer<Dtype>::Backward_cpu(
     const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
     const vector<Blob<Dtype>*>& bottom) {
+  ReadOrder();
   const Dtype* top_diff = top[0]->cpu_diff();
   if (this->param_propagate_down_[0]) {
     cpu_weight_gradient_.Run(bottom[0]->cpu_data(), top_diff,

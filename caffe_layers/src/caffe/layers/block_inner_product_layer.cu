@@ -36,6 +36,7 @@ void BlockInnerProductLayer<Dtype>::Backward_gpu(
     const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
     const vector<Blob<Dtype>*>& bottom) {
   if (top[0]->count() == 0) { return; }
+  ReadOrder();
   const Dtype* top_diff = top[0]->gpu_diff();
   if (this->param_propagate_down_[0]) {
     caffe_gpu_gemm_batched<Dtype>(products_.weight_gradient, Dtype(1),

@@ -121,11 +121,14 @@ static void MaxPlane(const OneDNNPlane& p, const float* padded,
   }
 }
 
-// A plane is set to 0 and filled while it is in the first cache.
+// A plane is set to 0 and filled while it is in the first cache. Where nothing
+// was above -FLT_MAX, as in a net that diverged, nothing is to be added.
 static void MaxPlaneBackward(const float* top, const int* mask, int count,
     int size, float* image) {
   std::fill(image, image + size, 0.f);
-  for (int i = 0; i < count; ++i) { image[mask[i]] += top[i]; }
+  for (int i = 0; i < count; ++i) {
+    if (mask[i] >= 0) { image[mask[i]] += top[i]; }
+  }
 }
 
 CAFFE_TARGET_CLONES

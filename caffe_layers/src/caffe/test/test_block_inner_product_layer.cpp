@@ -738,6 +738,37 @@ TYPED_TEST(BlockInnerProductLayerTest, TestPerPassShuffle) {
   EXPECT_TRUE(this->ObserveOrder(shape, &layer) == this->Identity(shape.b));
 }
 
+// A backward pass goes by the permutation that is there, whether or not a
+// forward pass has seen it, and by the identity before the first that draws one.
+TYPED_TEST(BlockInnerProductLayerTest, TestBackwardWithoutForward) {
+  typedef typename TypeParam::Dtype Dtype;
+  const BlockShape shape = {{2, 4, 10}, 1, 20, 20, true};
+  this->FillBottom(shape);
+  const char* shuffles[] = {"FIXED", "PER_PASS"};
+  for (int i = 0; i < 2; ++i) {
+    LayerParameter param = this->Parameter(shape, shuffles[i]);
+    param.set_phase(TRAIN);
+    BlockInnerProductLayer<Dtype> layer(param);
+    layer.SetUp(this->bottom_vec_, this->top_vec_);
+    caffe_set(layer.blobs()[0]->count(), Dtype(1),
+        layer.blobs()[0]->mutable_cpu_data());
+    vector<int> order = this->Identity(shape.b);
+    if (i == 0) {
+      layer.Forward(this->bottom_vec_, this->top_vec_);
+      std::reverse(order.begin(), order.end());
+      std::copy(order.begin(), order.end(),
+          layer.blobs()[2]->mutable_cpu_data());
+    }
+    for (int j = 0; j < this->top_->count(); ++j) {
+      this->top_->mutable_cpu_diff()[j] = j % shape.N + 1;
+    }
+    layer.Backward(this->top_vec_, vector<bool>(1, true), this->bottom_vec_);
+    for (int j = 0; j < shape.b; ++j) {
+      EXPECT_EQ(this->bottom_->cpu_diff()[order[j] * 2], j + 1) << shuffles[i];
+    }
+  }
+}
+
 TYPED_TEST(BlockInnerProductLayerTest, TestRefusals) {
   typedef typename TypeParam::Dtype Dtype;
   const struct {
@@ -768,6 +799,12 @@ TYPED_TEST(BlockInnerProductLayerTest, TestRefusals) {
       layer.blobs()[2]->mutable_cpu_data()[1];
   EXPECT_DEATH(layer.Forward(this->bottom_vec_, this->top_vec_),
       "blob 2 is not a permutation of 0 ... 4");
+  EXPECT_DEATH(
+      layer.Backward(this->top_vec_, vector<bool>(1, true), this->bottom_vec_),
+      "blob 2 is not a permutation of 0 ... 4");
+  BlockInnerProductLayer<Dtype> in_place(this->Parameter(shape, "NONE"));
+  EXPECT_DEATH(in_place.SetUp(this->bottom_vec_, this->bottom_vec_),
+      "Layer ip: cannot compute in place");
   const BlockShape wider = {{2, 4, 10}, 1, 10, 5, true};
   this->FillBottom(wider);
   EXPECT_DEATH(layer.Reshape(this->bottom_vec_, this->top_vec_),
