@@ -10,6 +10,7 @@ import numpy as np
 
 from analysis import decay, words
 from analysis.sisters import (
+    CHANCE,
     LENET,
     LENET_NO_DECAY,
     LENET_SHUFFLED,
@@ -188,23 +189,23 @@ def finite_start(spectra: Spectra) -> Control:
         [
             f"{words.percent(float(m.deviation[:, 0].mean()))} at the start and "
             f"{words.percent(float(m.deviation[:, -1].mean()))} at the end (b = {m.blocks}, chance "
-            f"±{100 * m.start_noise():.1f}%)"
+            f"±{100 * CHANCE * m.start_noise():.1f}%)"
             for m in members
         ]
     )
     moved = float((last.deviation[:, -1] - last.deviation[:, 0]).mean())
-    within = abs(moved) <= last.start_noise()
+    within = abs(moved) <= CHANCE * last.start_noise()
     verdict = (
-        "less than what one draw of the initial weights moves the ratio by: a single net's ratio "
-        "shows chance as much as training"
+        "less than chance moves that of 95% of nets by: a single net's ratio shows the draw of its "
+        "initial weights as much as training"
         if within
-        else "more than what one draw of the initial weights moves the ratio by"
+        else "more than chance moves that of 95% of nets by"
     )
     return Control(
         "finite_start", heading,
         "The variance of few weights differs from that of their law by chance. Over b, the ratios "
-        f"deviate from 1 by {told}. Training moves the one with b = {last.blocks} by "
-        f"{words.percent(moved)}, {verdict}.",
+        f"deviate from 1 by {told}; chance is where 95% of nets start. Training moves the one with "
+        f"b = {last.blocks} by {words.percent(moved)}, {verdict}.",
     )  # fmt: skip
 
 

@@ -184,7 +184,11 @@ def speed(measured: Timings) -> str:
     """Figure 1, and the layer beside what one would use instead."""
     sizes = sorted({place.N for place in measured.places("square", "forward")})
     heads = ["Instead of the layer", "n × n: forward", "all products"]
-    heads += ["nets' layers: forward", "all products", "Where it is faster than the layer"]
+    heads += [
+        "nets' layers: forward",
+        "all products",
+        "Where it is faster, and how fast the layer is beside it there",
+    ]
     lines = []
     for one in rivals.comparisons(measured):
         means = [rivals.mean(one.of(p, s)) for s in (True, False) for p in ("forward", "all")]

@@ -25,6 +25,8 @@ Array = NDArray[np.float64]
 
 NO_DECAY = "bdip,weight_decay=0"
 SHUFFLED_LABELS = "mnist-shuffled-labels"
+# Standard deviations to either side, between which 95% of nets lie by chance.
+CHANCE = 1.96
 
 
 class OverBlocks(Protocol):

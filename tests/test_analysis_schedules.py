@@ -13,10 +13,10 @@ from analysis.results import load
 from analysis.sisters import CIFAR10, Spectra
 
 
-def write_reading(base: Path, method: str, accuracy: float, variance: float) -> None:
+def write_reading(base: Path, method: str, accuracy: float, variance: float, seed: int = 1) -> None:
     """A dense cuda-convnet whose ip1 has exactly this variance at the end."""
     folder = write_run(
-        base, "(1,1)-BD_5", method, 1, accuracy, net="cuda_convnet", dataset="cifar10",
+        base, "(1,1)-BD_5", method, seed, accuracy, net="cuda_convnet", dataset="cifar10",
         max_iter=CIFAR10.iterations, net_prototxt=net_text({"ip1": (8, 1), "ip2": (10, 1)}),
     )  # fmt: skip
     weight = np.random.default_rng(1).standard_normal((8, 16))
@@ -37,9 +37,9 @@ def conclude(base: Path) -> str:
 @pytest.mark.parametrize(
     ("variances", "words"),
     [
-        ((7.2e-3, 5.0e-3, 4.9e-3), "By the variance, 4,000 + 5,000 is what"),
-        ((6.0e-3, 5.0e-3, 6.6e-3), "By the variance, 9,000 + 0 is what"),
-        ((7.2e-3, 7.0e-3, 4.9e-3), "is that of 4,000 + 5,000 and 8,000 + 1,000; the accuracy"),
+        ((7.2e-3, 5.0e-3, 4.9e-3), "is that of 4,000 + 5,000 alone; accuracies"),
+        ((6.0e-3, 5.0e-3, 6.6e-3), "is that of 9,000 + 0 alone; accuracies"),
+        ((7.2e-3, 7.0e-3, 4.9e-3), "is that of 4,000 + 5,000 and 8,000 + 1,000; accuracies"),
         ((9e-3, 9e-3, 4.9e-3), "is that of none of them"),
     ],
 )
@@ -49,7 +49,10 @@ def test_the_variance_decides(variances: tuple[float, ...], words: str, tmp_path
         write_reading(tmp_path, method, accuracy, variance)
     said = conclude(tmp_path)
     assert words in said
-    assert "nearest with 8,000 + 1,000 (0.00 points off)" in said
+    off = "0.59 with 4,000 + 5,000 (1 seed), 0.00 with 8,000 + 1,000 (1 seed) and 2.49"
+    assert f"accuracies are off by {off} with 9,000 + 0 (1 seed) points." in said
+    write_reading(tmp_path, "bdip", 0.763, variances[0], seed=2)
+    assert "seed, 0.85, is that of 4,000 + 5,000 and 8,000 + 1,000" in conclude(tmp_path)
 
 
 def test_not_all_readings_decide_nothing_and_none_is_no_section(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from analysis.figures.curves import (
     pixels,
     save,
 )
-from analysis.sisters import Family, Member, OverBlocks, Spectra
+from analysis.sisters import CHANCE, Family, Member, OverBlocks, Spectra
 
 
 def _iterations(axes: Axes, last: int) -> None:
@@ -85,7 +85,7 @@ def ratios(
               m.singular_ratio[:, -1], m.null_ratio)
         for m in members
     ]  # fmt: skip
-    noise = 1.96 * max(m.start_noise() for m in block_members)
+    noise = CHANCE * max(m.start_noise() for m in block_members)
     # Where the ratio starts at 1 for all, the top panel is the one over its start already.
     parts = [top, middle] if family.grows else [middle]
     height = 2.0 + 1.75 * len(parts) + 0.6
@@ -128,7 +128,7 @@ def _ratios_caption(
     lows = [words.mean_sd(m.singular_ratio[:, -1, -1]) for m in members]
     grey = (
         "grey: where the start itself lies by chance, in 95% of nets with "
-        f"{block_members[-1].blocks} blocks (±{100 * 1.96 * noise:.1f}%)"
+        f"{block_members[-1].blocks} blocks (±{100 * CHANCE * noise:.1f}%)"
     )
     middle = (
         f" Middle (ours): the same over b; {grey}." if family.grows else f" {grey.capitalize()}."

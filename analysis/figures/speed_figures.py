@@ -150,7 +150,8 @@ def figure02(timings: Timings, out: Path, statement: str) -> Drawn | None:
     return Drawn(
         _stem("figure02", timings), "Figure 2", statement,
         f"{timings.device}; the paper's is an NVIDIA P100. n × n weights, batch {BATCH}; T(Prune) "
-        "is what pruning adds to a solver's update of the weights. So many pruning iterations per "
+        "is what pruning adds to a solver's update of the weights, the most of the numbers of "
+        "blocks that were timed. So many pruning iterations per "
         "block iteration may there be at most, if the layer's training is to be faster than dense: "
         f"{words.number(min(values))} to {words.number(max(values))}.",
         "Figure 2: upper bound of pruning iterations per block iteration by number of blocks",

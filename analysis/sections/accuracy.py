@@ -86,8 +86,10 @@ def table1_section(rows: list[Row], others: list[Row]) -> Section:
             f"{each_pass.place.partition(',')[0]} says \N{LEFT DOUBLE QUOTATION MARK}"
             f"{each_pass.printed}\N{RIGHT DOUBLE QUOTATION MARK} (PER_PASS here), but like in a "
             "layer of cuda-convnet, which draws its connections once and keeps them (FIXED here). "
-            "Both stand below beside the same number. The paper's numbers are of one run each, as "
-            "far as it says.",
+            "Where both were run, both stand below beside the same number. The paper's numbers are "
+            "of one run each, as far as it says. Alpha, the begin of pruning, the cuts of "
+            "traditional and node pruning and the number that `less than 1000` stands for are not "
+            "in the paper: those are this project's, and differences can come of them.",
             "note",
         ),
         table(TABLE1_COLUMNS, table1_lines(rows)),

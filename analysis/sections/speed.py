@@ -148,7 +148,7 @@ RIVAL_COLUMNS = [
     Column("n\u00a0×\u00a0n, all", number=True),
     Column("nets' layers, forward", number=True),
     Column("nets' layers, all", number=True),
-    Column("Where it is faster than the layer"),
+    Column("Where it is faster, and how fast the layer is beside it there"),
 ]
 
 
@@ -332,7 +332,8 @@ def nets_parts(timings: Timings) -> list[Html]:
     note = (
         "An iteration is forward, backward and update on data in memory; the share is that of the "
         "inner product layers' forward and backward. Were these to take no time at all, the dense "
-        f"nets would be faster by {words.listing(limits)} times (Amdahl's law); what is gained "
-        "beyond that is the update of fewer weights."
+        f"nets would be faster by {words.listing(limits)} times (Amdahl's law). What is gained "
+        "beyond that can be the update of fewer weights; where these are few, as in cuda-convnet, "
+        "it is what such timings differ by from run to run."
     )
     return [paragraph(note, "note"), table(columns, lines)]
