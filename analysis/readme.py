@@ -7,6 +7,7 @@ the reference figures; with ``--check`` it only says whether that is what these 
 import argparse
 import re
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from analysis import (
@@ -196,13 +197,50 @@ def speed(measured: Timings) -> str:
         lines.append([one.rival.name, *cells, one.lost_text])
     made = table(heads, lines, "|---|---:|---:|---:|---:|---|")
     return (
-        f"How many times as fast the layer is, on {measured.device}: geometric means over all "
-        f"cases with two blocks or more, n from {sizes[0]:,} to {sizes[-1]:,} at batch "
-        f"{BATCH}, each timed in the same rounds. The report has every case.\n\n{made}\n"
+        f"How many times as fast the layer is, on {measured.device}, data in the caches where it "
+        f"fits: geometric means over all cases with two blocks or more, n from {sizes[0]:,} to "
+        f"{sizes[-1]:,} at batch {BATCH}, each timed in the same rounds. CSR, ACDC and the "
+        "Toeplitz-like layer compute other functions. The report has every case.\n\n"
+        f"{made}\n{limits_sentence(measured)}"
         f"![Speedup over the fastest dense product by number of blocks]({FIGURE})\n\n"
         "Figure 1 on the same device. The paper's, on an NVIDIA P100: "
         f"{figure01.STATEMENT[0].lower()}{figure01.STATEMENT[1:]}\n"
     )
+
+
+def limits_sentence(measured: Timings) -> str:
+    """What is left of the speedups with cold caches, and in whole iterations of training."""
+    said = []
+    cold = [place for place in rivals.cases(measured, "cold")]
+    warm = [replace(place, state="warm") for place in cold]
+    if cold and all(place in measured.seconds for place in warm):
+        both = [words.number(rivals.mean(map(measured.speedup, one))) for one in (cold, warm)]
+        said.append(
+            f"With nothing in the caches, forward, it is {both[0]} times as fast as dense where it "
+            f"is {both[1]} times with data there ({words.count(len(cold), 'case')})."
+        )
+    gains = step_gains(measured)
+    if gains:
+        told = [f"{name} {words.number(gain)}" for name, gain in gains.items()]
+        said.append(
+            "Of a whole training iteration these products are a part: against the dense net it is "
+            f"faster by {words.listing(told)} times."
+        )
+    return f"{' '.join(said)}\n\n" if said else ""
+
+
+def step_gains(measured: Timings) -> dict[str, float]:
+    """The dense net's training iteration over that of each configuration that was timed."""
+    dense, gains = {}, {}
+    for one in measured.nets:
+        if one["what"] == "step":
+            seconds = float(one["median_s"])
+            if one["net"] not in dense:  # measured first
+                dense[one["net"]] = seconds
+            else:
+                name = f"{rivals.NETS.get(one['net'], one['net'])} {one['config']}"
+                gains[name] = dense[one["net"]] / seconds
+    return gains
 
 
 def engines(measured: Timings) -> str | None:

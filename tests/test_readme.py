@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
 from analysis_runs import write_run
-from bench_timings import write_timings
+from bench_timings import write, write_timings
 
 from analysis import readme
 from analysis.errors import AnalysisError
@@ -49,6 +50,17 @@ def test_speed_comes_from_reference_timings_alone(tmp_path: Path) -> None:
     assert row.endswith("nowhere |")
     assert readme.FIGURE in made["speed"]
     assert "on Test, none, 1 thread" in made["speed"]
+    assert "dense net it is faster by LeNet-5 (10,1)-BD_4 1.50 times." in made["speed"]
+    assert "With nothing in the caches" not in made["speed"]
+    path = reference / "bench" / "test" / "times.csv"
+    rows = list(csv.DictReader(path.open()))
+    case = [row for row in rows if (row["N"], row["b"], row["product"]) == ("512", "8", "forward")]
+    cold = [{**row, "state": "cold"} for row in case]
+    for row in cold:
+        row["median_s"] = float(row["median_s"]) * (2 if row["method"] == "layer" else 1)
+    write(path, [*rows, *cold])
+    told = "it is 4.00 times as fast as dense where it is 8.00 times with data there (1 case)"
+    assert told in readme.passages(reference)["speed"]
     assert made["engines"].endswith("| LeNet-5, 64 images | 30.0 ms | 20.0 ms |\n")
     assert readme.figure(reference).startswith(b"<?xml")
 
