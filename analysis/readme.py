@@ -145,7 +145,8 @@ def tried_sentence(found: list[search.Tried]) -> str:
     tried: dict[str, list[paired.Comparison]] = {}
     for one in found:
         if one.key.method.partition(",")[0] == "ip_bdip" and one.difference is not None:
-            tried.setdefault(data_text(one.key.dataset), []).append(one.difference)
+            name = f"{data_text(one.key.dataset)} {one.key.config}"
+            tried.setdefault(name, []).append(one.difference)
     if not tried:
         return ""
     told = [

@@ -88,7 +88,8 @@ def test_sentences_come_from_the_results(tmp_path: Path) -> None:
     )
     assert "is +0.19 to +0.19 points in the paper" in pruned
     assert f"MNIST {config} +0.04 (no difference that 3 seeds can show)." in pruned
-    assert pruned.endswith("above BDIP with 1 of 2 settings for MNIST (1 or 2 seeds each).")
+    told = f"above BDIP with 1 of 2 settings for MNIST {config} (1 or 2 seeds each)."
+    assert pruned.endswith(told)
 
 
 def test_no_results_no_sentences(tmp_path: Path) -> None:
