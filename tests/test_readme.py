@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -27,6 +28,17 @@ def test_tables_are_what_the_reference_results_give() -> None:
     drawn = readme.figure(ROOT / "results" / "reference")
     if drawn is not None:
         assert (ROOT / readme.FIGURE).read_bytes() == drawn
+
+
+def test_reference_runs_name_their_commit() -> None:
+    """Device, seed and a commit without changes on top of it, as the README says of each."""
+    paths = sorted((ROOT / "results" / "reference").glob("*/*/*/seed-*/run.json"))
+    assert paths
+    for path in paths:
+        run = json.loads(path.read_text())
+        assert run["dirty"] is False, path
+        assert re.fullmatch("[0-9a-f]{40}", run["commit"]), path
+        assert run["device"]["name"] and f"seed-{run['seed']}" == path.parent.name, path
 
 
 def test_marks_that_are_gone_are_reported() -> None:
