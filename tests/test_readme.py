@@ -38,7 +38,8 @@ def test_reference_runs_name_their_commit() -> None:
         run = json.loads(path.read_text())
         assert run["dirty"] is False, path
         assert re.fullmatch("[0-9a-f]{40}", run["commit"]), path
-        assert run["device"]["name"] and f"seed-{run['seed']}" == path.parent.name, path
+        assert run["device"]["name"], path
+        assert f"seed-{run['seed']}" == path.parent.name, path
 
 
 def test_marks_that_are_gone_are_reported() -> None:
