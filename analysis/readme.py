@@ -212,7 +212,7 @@ def speed(measured: Timings) -> str:
 def limits_sentence(measured: Timings) -> str:
     """What is left of the speedups with cold caches, and in whole iterations of training."""
     said = []
-    cold = [place for place in rivals.cases(measured, "cold")]
+    cold = [place for place in rivals.cases(measured, "cold") if place.product == "forward"]
     warm = [replace(place, state="warm") for place in cold]
     if cold and all(place in measured.seconds for place in warm):
         both = [words.number(rivals.mean(map(measured.speedup, one))) for one in (cold, warm)]
@@ -222,10 +222,11 @@ def limits_sentence(measured: Timings) -> str:
         )
     gains = step_gains(measured)
     if gains:
-        told = [f"{name} {words.number(gain)}" for name, gain in gains.items()]
+        told = [f"{words.number(gain)} times with {name}" for name, gain in gains.items()]
         said.append(
-            "Of a whole training iteration these products are a part: against the dense net it is "
-            f"faster by {words.listing(told)} times."
+            "Of a whole training iteration these products are a part: as fast as the dense net's "
+            f"it is {words.listing(told)}, which timings from run to run can differ by where it is "
+            "near to 1."
         )
     return f"{' '.join(said)}\n\n" if said else ""
 

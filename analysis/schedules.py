@@ -73,8 +73,8 @@ def _accuracies(found: list[Reading]) -> str:
         return said
     sd = max(spreads)
     near = [one.name for one in found if abs(one.off) <= REACH * sd]
-    names = f"that of {words.listing(near)}" if near else "none"
-    return f"{said}; within two standard deviations of a seed, {REACH * sd:.2f}, is {names}"
+    names = words.listing(near) if near else "none"
+    return f"{said}; within two standard deviations of a seed, {REACH * sd:.2f}: {names}"
 
 
 def conclusion(found: list[Reading]) -> str:

@@ -308,7 +308,7 @@ def test_near_traditional_pruning_is_told_beside_the_papers_own(tmp_path: Path) 
         leave_weights(folder, dict(zip(("ip1", "ip2"), counts, strict=True)))
     found = find(tmp_path / "near", "4.2.3/near-traditional")
     assert found.verdict == FAILS
-    assert found.why.endswith("; other numbers of weights left in 1")
+    assert found.why.endswith("; weights left were counted in 1, and are other numbers in 1")
 
 
 @pytest.mark.parametrize(("gain", "verdict"), [(0.001, DIRECTION), (-0.001, UNDECIDED)])
@@ -510,6 +510,14 @@ def test_connections_are_constant_unless_a_weight_is_zero(tmp_path: Path) -> Non
     np.savez(path, **arrays)
     (folder / "spectra.npz").unlink(missing_ok=True)
     assert find(tmp_path, "3/constant-connections").verdict == FAILS
+
+
+@pytest.mark.parametrize(("inputs", "verdict"), [(800, EXACT), (790, FAILS)])
+def test_blocks_are_those_of_the_dense_layer(inputs: int, verdict: str, tmp_path: Path) -> None:
+    write_sister(tmp_path, LENET, 10, 1, (500, inputs), dumps=2)
+    found = find(tmp_path, "3/same-size")
+    assert found.verdict == verdict
+    assert found.ours.endswith("of 1 layers")
 
 
 def test_a_missing_sister_is_named(tmp_path: Path) -> None:

@@ -126,11 +126,18 @@ def test_the_claim_about_both_block_methods(dense, verdict, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("gap", "verdict"), [(0.02, HOLDS), (0.03, UNDECIDED), (0.04, UNDECIDED), (None, NOT_RUN)]
+    ("gaps", "verdict"),
+    [
+        ((0.02, 0.02), HOLDS),
+        ((0.01, 0.035), DIRECTION),
+        ((0.02, 0.05), UNDECIDED),
+        ((0.04, 0.04), UNDECIDED),
+        ((None, None), NOT_RUN),
+    ],
 )
-def test_the_claim_about_more_pruning_iterations(gap, verdict, tmp_path):
+def test_the_claim_about_more_pruning_iterations(gaps, verdict, tmp_path):
     """Reduced where tried, or not, which refutes nothing; fewer iterations are no evidence."""
-    for seed in (1, 2):
+    for seed, gap in enumerate(gaps, 1):
         tried = {"": (350, 0.03), ",iters=100": (100, 0.01), ",iters=2000": (2000, gap)}
         for setting, (iters, value) in tried.items():
             if value is None:
@@ -141,7 +148,7 @@ def test_the_claim_about_more_pruning_iterations(gap, verdict, tmp_path):
             (folder / "run.json").write_text(json.dumps(record))
     finding = more_pruning_overfit(paper.claims()["3/more-pruning-overfit"], evidence(tmp_path))
     assert finding.verdict == verdict
-    assert ("points against 3.00 ± 0.00" in finding.ours) == (gap is not None)
+    assert ("points against 3.00 ± 0.00" in finding.ours) == (gaps[0] is not None)
 
 
 def test_a_shorter_run_of_the_users_does_not_displace_the_reference(tmp_path):

@@ -52,7 +52,7 @@ def test_the_variance_decides(variances: tuple[float, ...], words: str, tmp_path
     off = "0.59 with 4,000 + 5,000 (1 seed), 0.00 with 8,000 + 1,000 (1 seed) and 2.49"
     assert f"accuracies are off by {off} with 9,000 + 0 (1 seed) points." in said
     write_reading(tmp_path, "bdip", 0.763, variances[0], seed=2)
-    assert "seed, 0.85, is that of 4,000 + 5,000 and 8,000 + 1,000" in conclude(tmp_path)
+    assert "seed, 0.85: 4,000 + 5,000 and 8,000 + 1,000." in conclude(tmp_path)
 
 
 def test_not_all_readings_decide_nothing_and_none_is_no_section(tmp_path: Path) -> None:

@@ -273,7 +273,8 @@ def test_every_claim_about_speed_is_decided(results: Path) -> None:
     lacking = {place for place, one in found.items() if one.verdict == NOT_RUN}
     assert lacking == {"4.1/above-acdc", "4.2.1/toeplitz-slower", "4.2.3/sparse-speed"}
     assert found["1/sparse-needs-few"].ours == (
-        "slower than dense down to 20% of them (LeNet-5) and down to 12% of them (cuda-convnet)"
+        "slower than dense down to 20% of the weights (LeNet-5) and down to 12% of the weights "
+        "(cuda-convnet)"
     )
     assert found["4.1/sparse-both"].ours.startswith("9.00 to 9.00 times the blocks' time (LeNet-5)")
     failing = {place for place, one in found.items() if one.verdict == FAILS}
@@ -315,6 +316,18 @@ def test_whether_pruning_to_blocks_pays(results: Path) -> None:
         assert found.ours.startswith(f"(10,1)-BD_4 {left:.1f}"), found
         assert f"{sign} {words.number(right)}" in found.ours.partition(";")[0]
         assert found.verdict == verdict
+    # Pruning that the clock finds to take nothing pays; none that blocks come of does not.
+    path = results / "few" / "bench" / "test" / "updates.csv"
+    rows = list(csv.DictReader(path.open()))
+    write(path, [{**row, "median_s": 1} for row in rows])
+    found = pruning_pays(claim, Evidence(load(results / "few"), None))
+    assert found.verdict == DIRECTION
+    assert found.ours.startswith("(10,1)-BD_4 no time that is measured > 0.00")
+    path = results / "few" / "lenet-mnist" / "(10,1)-BD_4" / "ip_bdip" / "seed-1" / "run.json"
+    path.write_text(path.read_text().replace("iters: 90", "iters: 9900"))
+    found = pruning_pays(claim, Evidence(load(results / "few"), None))
+    assert found.verdict == FAILS
+    assert found.ours == "(10,1)-BD_4 is not pruned to blocks and trained in them"
 
 
 def test_scattered_weights_beside_blocks(results: Path) -> None:

@@ -63,7 +63,7 @@ def test_speed_comes_from_reference_timings_alone(tmp_path: Path) -> None:
     assert row.endswith("nowhere |")
     assert readme.FIGURE in made["speed"]
     assert "on Test, none, 1 thread" in made["speed"]
-    assert "dense net it is faster by LeNet-5 (10,1)-BD_4 1.50 times." in made["speed"]
+    assert "dense net's it is 1.50 times with LeNet-5 (10,1)-BD_4, which" in made["speed"]
     assert "With nothing in the caches" not in made["speed"]
     path = reference / "bench" / "test" / "times.csv"
     rows = list(csv.DictReader(path.open()))

@@ -141,7 +141,8 @@ def _judge_drops(claim: Claim, evidence: Evidence, rows: list[Row]) -> Finding:
         return missing(lacking[0].key, f"{len(done)} of {len(rows)} cells: at most {ours}")
     by_seed = f"{sum(map(kept, worst.values))} of {words.seeds(len(worst.values))}"
     under = sum(kept(found.mean) for _, found in done)
-    why = f"{under} of the {len(done)} cells run, of {len(rows)}, keep it; there with {by_seed}"
+    cells = f"{len(done)} cells run, of {len(rows)}"
+    why = f"{under} of the {cells}, keep it; in the worst with {by_seed}"
     if not kept(worst.mean):
         # A mean that is above the bound by less than it is known to is not yet above it.
         several = len(worst.values) > 1
@@ -322,9 +323,11 @@ def pruned_near_traditional(claim: Claim, evidence: Evidence) -> Finding:
     if beyond:
         return Finding(FAILS, _listed(done), f"{why}; further below: {_listed(beyond)}")
     left = [[weights_left(evidence, key) for key in pair] for pair in pairs]
-    unlike = sum(blocks != other for blocks, other in left if blocks and other)
+    counted = [(blocks, other) for blocks, other in left if blocks and other]
+    unlike = sum(blocks != other for blocks, other in counted)
+    why += f"; weights left were counted in {len(counted)}"
     if unlike:
-        return Finding(FAILS, _listed(done), f"{why}; other numbers of weights left in {unlike}")
+        return Finding(FAILS, _listed(done), f"{why}, and are other numbers in {unlike}")
     every = all(
         min(found.values) >= -allowed[key.dataset] and len(found.values) > 1 for key, found in done
     )

@@ -122,6 +122,8 @@ def indicator_as_printed(claim: Claim, evidence: Evidence) -> Finding:
         if history is None or run.key.net != "lenet":
             continue
         blocks = methods.block_counts(run.key.config)[0]
+        if blocks <= 2:  # as many entries are in two blocks as off them
+            continue
         every = history.outputs * history.inputs
         inside, lost = every // blocks, every - int(history.weights[-1])
         return exactly(

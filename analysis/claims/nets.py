@@ -274,14 +274,15 @@ def surviving_weights(claim: Claim, evidence: Evidence) -> Finding:
 
 @evaluator
 def equal_blocks(claim: Claim, evidence: Evidence) -> Finding:
-    """Outputs and inputs of every block layer in the dumps: whole multiples of its blocks."""
+    """Shapes of the block layers in the dumps: b blocks of N/b x K/b, of the dense layer's N, K."""
     kept, source = [], ""
     for run in evidence.results.runs:
-        if run.finished and run.key.net:
-            for history in evidence.spectra.layers(run).values():
+        if run.finished and run.key.net in SHAPES:
+            layers = evidence.spectra.layers(run).values()
+            for history, dense in zip(layers, SHAPES[run.key.net], strict=False):
                 if history.blocks > 1:
-                    rests = history.outputs % history.blocks, history.inputs % history.blocks
-                    kept.append(rests == (0, 0))
+                    b, layout = history.blocks, history.layout
+                    kept.append((b * layout.n, b * layout.m) == dense)
                     source = run.source
     if not kept:
         return Finding(NOT_RUN, why="no weights among the results", command=REPRODUCE)

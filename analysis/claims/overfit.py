@@ -2,7 +2,15 @@
 
 from analysis import words
 from analysis.claims.accuracy import SEARCH, longer_pruned
-from analysis.claims.core import NOT_RUN, UNDECIDED, Evidence, Finding, evaluator, judge_seeds
+from analysis.claims.core import (
+    NOT_RUN,
+    UNDECIDED,
+    Evidence,
+    Finding,
+    NoCommonSeed,
+    evaluator,
+    judge_seeds,
+)
 from analysis.claims.sister_claims import by_common_seed, judge_ranks, listed
 from analysis.methods import block_counts
 from analysis.overfit import members, of_key
@@ -52,26 +60,28 @@ def more_pruning_overfit(claim: Claim, evidence: Evidence) -> Finding:
 
     What `can` be is not refuted by settings in which it is not.
     """
-    told, by_setting = [], []
+    told, tried = [], []
     for keys in longer_pruned(evidence):
         pair = [of_key(evidence.results, key, max(block_counts(key.config))) for key in keys]
         if None in pair:
             continue
-        more, less = by_common_seed(pair, [one.final_gap for one in pair]).T
+        try:
+            more, less = by_common_seed(pair, [one.final_gap for one in pair]).T
+        except NoCommonSeed:
+            continue
         told.append(
             f"{keys[0].config} {keys[0].method}: {words.mean_sd(more)} points against "
             f"{words.mean_sd(less)}"
         )
-        by_setting.append((more < less, pair[0].source))
+        tried.append((more - less, pair[0].source))
     if not told:
         return Finding(NOT_RUN, why="accuracies on the training set are needed", command=SEARCH)
     ours = "; ".join(told)
-    reduced = [(every, source) for every, source in by_setting if every.any()]
-    if not reduced:
-        why = f"in 0 of {words.count(len(told), 'setting')} tried, which does not refute it"
-        return Finding(UNDECIDED, ours, why, source=by_setting[0][1])
-    every, source = max(reduced, key=lambda one: one[0].mean())
-    return judge_seeds(every.tolist(), bool(every.mean() >= 0.5), ours, source=source)
+    change, source = min(tried, key=lambda one: one[0].mean())
+    if change.mean() >= 0:
+        why = f"less in 0 of {words.count(len(told), 'setting')} tried, which does not refute it"
+        return Finding(UNDECIDED, ours, why, source=source)
+    return judge_seeds((change < 0).tolist(), True, ours, source=source)
 
 
 def _pruned(evidence: Evidence) -> Finding:

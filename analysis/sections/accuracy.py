@@ -87,9 +87,9 @@ def table1_section(rows: list[Row], others: list[Row]) -> Section:
             f"{each_pass.printed}\N{RIGHT DOUBLE QUOTATION MARK} (PER_PASS here), but like in a "
             "layer of cuda-convnet, which draws its connections once and keeps them (FIXED here). "
             "Where both were run, both stand below beside the same number. The paper's numbers are "
-            "of one run each, as far as it says. Alpha, the begin of pruning, the cuts of "
-            "traditional and node pruning and the number that `less than 1000` stands for are not "
-            "in the paper: those are this project's, and differences can come of them.",
+            "of one run each, as far as it says. Alpha, begin and cuts of traditional and node "
+            "pruning and the number that `less than 1000` stands for are not in the paper: those "
+            "are this project's, and differences can come of them.",
             "note",
         ),
         table(TABLE1_COLUMNS, table1_lines(rows)),
