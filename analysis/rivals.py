@@ -38,6 +38,8 @@ RIVALS = (
     Rival("Toeplitz-like", ("toeplitz",),
           "another function of as many weights, by FFT; forward only"),
 )  # fmt: skip
+# Those that compute what the layer does, and of these the batched products.
+SAME, BATCHED = RIVALS[:4], RIVALS[:3]
 DENSE = Rival("fastest dense product", (), "whatever library it is from")
 
 

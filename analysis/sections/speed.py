@@ -29,8 +29,6 @@ from analysis.timings import BATCH, COMMANDS, KINDS, Place, Timings, find
 
 # Evaluators of what `make bench` measures, whatever kind their claims are of.
 SPEED_TESTS = ("speed", "pruning_pays")
-# Rivals that compute what the layer does.
-BATCHED = ("libxsmm", "oneDNN matmul", "torch.bmm")
 # From this size on the layer is to cost no more than its products.
 LARGE = 512
 
@@ -215,25 +213,26 @@ def batches_table(one: Measured) -> Html | None:
     by_batch = {batch: compared for batch, compared in one.by_batch.items() if compared}
     if len(by_batch) < 2:
         return None
-    shown = {rival.rival.name: rival.rival for each in by_batch.values() for rival in each}
+    timed = {each.rival for compared in by_batch.values() for each in compared}
+    shown = [rival for rival in (rivals.DENSE, *rivals.SAME) if rival in timed]
     columns = [
         Column("Batch", number=True),
         Column("Products"),
         Column("Cases", number=True),
-        *(Column(name, number=True) for name in shown),
-        Column("Of the machine's limit", number=True),
-        Column("Slower than a batched product", number=True),
+        *(Column(rival.name, number=True) for rival in shown),
+        Column("Of the limit", number=True),
+        Column("Losses", number=True),
     ]
     lines = []
     for batch, compared in by_batch.items():
-        found = {each.rival.name: each for each in compared}
+        found = {each.rival: each for each in compared}
         for product in ("forward", "all"):
-            ratios = [found[name].of(product, True) if name in found else [] for name in shown]
+            ratios = [found[rival].of(product, True) if rival in found else [] for rival in shown]
             lost = {
                 place
-                for name in BATCHED
-                if name in found
-                for place in found[name].lost
+                for rival in rivals.BATCHED
+                if rival in found
+                for place in found[rival].lost
                 if place.group == "square" and place.product == product
             }
             cells = [f"{batch:,}", product, str(len(ratios[0]))]
@@ -248,8 +247,9 @@ def batches_table(one: Measured) -> Html | None:
             lines.append(row(columns, [*cells, limit, str(len(lost))]))
     note = (
         "How many times as fast the layer is with other numbers of images, geometric means over "
-        "the n\u00a0×\u00a0n cases. The last column counts the cases in which a batched product "
-        f"({', '.join(BATCHED)}) took less time; the file above has each."
+        "the n\u00a0×\u00a0n cases, and what it reaches of the machine's limit. Losses are the "
+        f"cases in which a batched product ({', '.join(one.name for one in rivals.BATCHED)}) took "
+        "less time; the file above has each, and the other rivals."
     )
     return join([paragraph(note, "note"), table(columns, lines)])
 
