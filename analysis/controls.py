@@ -196,10 +196,10 @@ def finite_start(spectra: Spectra) -> Control:
     moved = float((last.deviation[:, -1] - last.deviation[:, 0]).mean())
     within = abs(moved) <= CHANCE * last.start_noise()
     verdict = (
-        "less than chance moves that of 95% of nets by: a single net's ratio shows the draw of its "
-        "initial weights as much as training"
+        "within that chance: a single net's ratio shows the draw of its initial weights as much as "
+        "training"
         if within
-        else "more than chance moves that of 95% of nets by"
+        else "beyond that chance"
     )
     return Control(
         "finite_start", heading,
