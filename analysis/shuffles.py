@@ -26,9 +26,15 @@ class Evidence:
         return min((self.fixed, self.per_pass), key=lambda row: abs(row.difference)).key.method
 
     def is_far(self, method: str) -> bool:
-        """True where several seeds put the method's mean far from the paper's number."""
-        row = self.fixed if method == FIXED else self.per_pass
-        return row.difference_in_sd is not None and abs(row.difference_in_sd) > FAR
+        """True where the method's mean is far from the paper's number, in what seeds differ by.
+
+        One seed differs from none: then the other shuffle's seeds tell, if there are several.
+        """
+        own, other = self.fixed, self.per_pass
+        if method == PER_PASS:
+            own, other = other, own
+        spreads = [row.shown.sd for row in (own, other) if row.shown.n > 1]
+        return bool(spreads) and abs(own.difference) > FAR * spreads[0]
 
 
 def evidence(rows: list[Row]) -> list[Evidence]:
@@ -79,18 +85,18 @@ def conclusion(found: list[Evidence]) -> str:
     far = PER_PASS if near == FIXED else FIXED
     if all(one.is_far(far) and not one.is_far(near) for one in found):
         return (
-            f"{NAMES[near]} is nearer {where} and within {FAR:g} of its standard deviations, "
+            f"{NAMES[near]} is nearer {where} and within {FAR:g} standard deviations of a seed, "
             f"{NAMES[far]} is further off: the paper's column is what {NAMES[near]} gives."
         )
     if all(one.is_far(far) for one in found):
         return (
-            f"{NAMES[near]} is nearer {where}, and {NAMES[far]} is more than {FAR:g} of its "
-            f"standard deviations off: {NAMES[near]} is what comes near the paper's column."
+            f"{NAMES[near]} is nearer {where}, and {NAMES[far]} is more than {FAR:g} standard "
+            f"deviations of a seed off: {NAMES[near]} is what comes near the paper's column."
         )
     settled = [one.fixed.key.config for one in found if one.is_far(far)]
     if settled:
         return (
-            f"{NAMES[near]} is nearer {where}; {NAMES[far]} is more than {FAR:g} of its standard "
-            f"deviations off at {words.listing(settled)} alone."
+            f"{NAMES[near]} is nearer {where}; {NAMES[far]} is more than {FAR:g} standard "
+            f"deviations of a seed off at {words.listing(settled)} alone."
         )
     return f"{NAMES[near]} is nearer {where}, by less than these seeds can settle."

@@ -329,7 +329,7 @@ def test_slips_show_by_figures_of_section_5_and_by_timings(tmp_path: Path) -> No
     about_spectra = {"eq3-support", "eigenvalues-as-singular-values", "zeros-left-out"}
     assert about_spectra <= slips(runs.shown_parts(nothing, figures, []))
     write_timings(tmp_path / "bench" / "own")
-    measured = [Measured(timings.load(tmp_path / "bench" / "own"), [], [])]
+    measured = [Measured(timings.load(tmp_path / "bench" / "own"), [], {})]
     assert "convnet-1024-twice" in slips(runs.shown_parts(nothing, [], measured))
 
 
@@ -370,10 +370,15 @@ def test_one_seed_settles_nothing(tmp_path: Path) -> None:
 
 
 def test_far_off_in_one_config_alone_is_told(tmp_path: Path) -> None:
-    said = conclude(tmp_path, AT_PAPER, [NEAR_OFF[0][:1], FAR_OFF[1]])
+    said = conclude(tmp_path, AT_PAPER, [[0.9870, 0.9885, 0.9900], FAR_OFF[1]])
     assert said.endswith(
-        "PER_PASS is more than 2 of its standard deviations off at (100,10)-BD_4 alone."
+        "PER_PASS is more than 2 standard deviations of a seed off at (100,10)-BD_4 alone."
     )
+
+
+def test_one_seed_is_far_off_in_what_the_others_seeds_differ_by(tmp_path: Path) -> None:
+    said = conclude(tmp_path, AT_PAPER, [FAR_OFF[0][:1], FAR_OFF[1][:1]])
+    assert said.endswith("the paper's column is what FIXED gives.")
 
 
 def test_split_evidence(tmp_path: Path) -> None:
