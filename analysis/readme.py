@@ -7,7 +7,6 @@ the reference figures; with ``--check`` it only says whether that is what these 
 import argparse
 import re
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 from analysis import (
@@ -215,13 +214,13 @@ def speed(measured: Timings) -> str:
 def limits_sentence(measured: Timings) -> str:
     """What is left of the speedups with cold caches, and in whole iterations of training."""
     said = []
-    cold = [place for place in rivals.cases(measured, "cold") if place.product == "forward"]
-    warm = [replace(place, state="warm") for place in cold]
-    if cold and all(place in measured.seconds for place in warm):
-        both = [words.number(rivals.mean(map(measured.speedup, one))) for one in (cold, warm)]
+    pairs = rivals.beside_warm(measured, "cold")
+    forward = [pair for place, pair in pairs.items() if place.product == "forward"]
+    if forward:
+        cold, warm = (words.number(rivals.mean(one)) for one in zip(*forward, strict=True))
         said.append(
-            f"With nothing in the caches, forward, it is {both[0]} times as fast as dense where it "
-            f"is {both[1]} times with data there ({words.count(len(cold), 'case')})."
+            f"With nothing in the caches, forward, it is {cold} times as fast as dense where it "
+            f"is {warm} times with data there ({words.count(len(forward), 'case')})."
         )
     gains = step_gains(measured)
     if gains:
@@ -236,15 +235,12 @@ def limits_sentence(measured: Timings) -> str:
 
 def step_gains(measured: Timings) -> dict[str, float]:
     """The dense net's training iteration over that of each configuration that was timed."""
-    dense, gains = {}, {}
-    for one in measured.nets:
-        if one["what"] == "step":
-            seconds = float(one["median_s"])
-            if one["net"] not in dense:  # measured first
-                dense[one["net"]] = seconds
-            else:
-                name = f"{rivals.NETS.get(one['net'], one['net'])} {one['config']}"
-                gains[name] = dense[one["net"]] / seconds
+    gains = {}
+    for net, configs in measured.net_seconds.items():
+        dense, *blocks = configs
+        for config in blocks:
+            name = f"{rivals.NETS.get(net, net)} {config}"
+            gains[name] = configs[dense]["step"] / configs[config]["step"]
     return gains
 
 

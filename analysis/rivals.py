@@ -4,7 +4,7 @@ import csv
 import io
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from analysis import words
 from analysis.timings import BATCH, Place, Timings
@@ -112,6 +112,16 @@ def cases(timings: Timings, state: str = "warm", batch: int = BATCH) -> list[Pla
         and (place.M if place.group == "square" else BATCH) == batch
         and LAYER in timings.seconds[place]
     ]
+
+
+def beside_warm(timings: Timings, state: str) -> dict[Place, tuple[float, float]]:
+    """Speedups over dense in another state and in the same cases warm, where both were timed."""
+    warm = {place: replace(place, state="warm") for place in cases(timings, state)}
+    return {
+        place: (timings.speedup(place), timings.speedup(other))
+        for place, other in warm.items()
+        if other in timings.seconds
+    }
 
 
 def compare(

@@ -162,6 +162,18 @@ class Timings:
         return max((1 / one for one in found if one is not None), default=None)
 
     @cached_property
+    def net_seconds(self) -> dict[str, dict[str, dict[str, float]]]:
+        """{net: {config: {"step": , "ip": }}}: a training iteration, and its inner products.
+
+        A net's dense config was measured first.
+        """
+        found: dict[str, dict[str, dict[str, float]]] = {}
+        for row in self.nets:
+            its = found.setdefault(row["net"], {}).setdefault(row["config"], {})
+            its[row["what"]] = float(row["median_s"])
+        return found
+
+    @cached_property
     def _updates(self) -> dict[tuple[int, int, int], dict[str, float]]:
         found: dict[tuple[int, int, int], dict[str, float]] = {}
         for row in self.updates:
@@ -169,7 +181,7 @@ class Timings:
             found.setdefault(key, {})[row["method"]] = float(row["median_s"])
         return found
 
-    @property
+    @cached_property
     def update_seconds(self) -> dict[tuple[int, int], dict[str, float]]:
         """Seconds of an update of n x n weights in b blocks: {(n, b): {"update": , "prune": }}."""
         return {(n, b): both for (n, k, b), both in self._updates.items() if n == k}

@@ -26,7 +26,7 @@ from analysis.claims.core import (
     missing,
     spread_text,
 )
-from analysis.claims.nets import compression_fold, weights_left
+from analysis.claims.nets import parameters, weights_left
 from analysis.paper import Claim
 from analysis.results import Key, Run, measured_curve
 from analysis.table1 import Row, signed
@@ -168,18 +168,24 @@ def worst_drop_of_all(claim: Claim, evidence: Evidence) -> Finding:
     return _judge_drops(claim, evidence, _block_rows(evidence))
 
 
+def _above_dense(claim: Claim, evidence: Evidence) -> Differences | Finding:
+    """A claim's net minus its dense net, seed by seed; or what is missing of them."""
+    key = key_of(claim)
+    dense = _dense_key(key)
+    for one in (key, dense):
+        if evidence.accuracy(one) is None:
+            return missing(one)
+    return evidence.differences(key, dense) or missing(dense, "no seed in common")
+
+
 @evaluator
 def drop_from_dense(claim: Claim, evidence: Evidence) -> Finding:
     """Dense minus pruned accuracy; in direction: at most half as much again ('only', it says)."""
-    key = key_of(claim)
-    for one in (key, _dense_key(key)):
-        if evidence.accuracy(one) is None:
-            return missing(one)
-    found = evidence.differences(_dense_key(key), key)
-    if found is None:
-        return missing(_dense_key(key), "no seed in common")
+    found = _above_dense(claim, evidence)
+    if isinstance(found, Finding):
+        return found
     return judge_number(
-        claim, found.values, found.mean <= 1.5 * claim.value,
+        claim, [0 - value for value in found.values], 0 - found.mean <= 1.5 * claim.value,
         "it is at most half as much again", source=found.source,
     )  # fmt: skip
 
@@ -386,7 +392,8 @@ def toeplitz_gains(claim: Claim, evidence: Evidence) -> Finding:
     printed = {
         name: paper.claims()[f"4.2.1/{name}"].value for name in ("toeplitz-error", "toeplitz-fold")
     }
-    fold = compression_fold(key.net, methods.block_counts(key.config))
+    dense, small = parameters(key.net, methods.block_counts(key.config))
+    fold = dense / small
     errors = [100 - value for value in summary.by_seed.values()]
     ours = (
         f"error {printed['toeplitz-error']:g}% against {words.mean_sd(errors)}%, compression "
@@ -401,13 +408,9 @@ def toeplitz_gains(claim: Claim, evidence: Evidence) -> Finding:
 @evaluator
 def below_dense(claim: Claim, evidence: Evidence) -> Finding:
     """Pruned minus dense accuracy, seed by seed: below 0."""
-    key = key_of(claim)
-    for one in (key, _dense_key(key)):
-        if evidence.accuracy(one) is None:
-            return missing(one)
-    found = evidence.differences(key, _dense_key(key))
-    if found is None:
-        return missing(_dense_key(key), "no seed in common")
+    found = _above_dense(claim, evidence)
+    if isinstance(found, Finding):
+        return found
     ours = f"{spread_text(found.values)} points"
     below = [value < 0 for value in found.values]
     return judge_seeds(below, found.mean < 0, ours, source=found.source)

@@ -17,6 +17,7 @@ from analysis import methods, paper, table1, words
 from analysis.paper import Claim
 from analysis.results import OWN, REFERENCE, Key, Results, Run, Summary
 from analysis.sisters import Spectra
+from analysis.timings import COMMAND, Timings, find
 
 HOLDS = "holds within seeds' spread"
 EXACT = "holds exactly"
@@ -41,6 +42,8 @@ class Finding:
     command: str = ""
     source: str = ""
 
+
+NO_TIMINGS = Finding(NOT_RUN, why="no timings among the results", command=COMMAND)
 
 Evaluator = Callable[[Claim, "Evidence"], Finding]
 EVALUATORS: dict[str, Evaluator] = {}
@@ -81,6 +84,12 @@ class Evidence:
     def rows(self) -> list[table1.Row]:
         """The rows of Table 1."""
         return table1.paper_rows(self.results)
+
+    @cached_property
+    def timings(self) -> Timings | None:
+        """What `make bench` measured, the user's own or else the reference's, read once."""
+        root = self.results.root
+        return find(root) if root is not None else None
 
     def _summary(self, key: Key, source: str) -> Summary | None:
         """Runs of one source; on the paper's data sets only those as long as the paper's."""

@@ -226,13 +226,18 @@ def magnitude_with_l2(claim: Claim, runs: list[Run]) -> Finding:
     return exactly(kept, told, source=runs[0].source)
 
 
-def weights_left(evidence: Evidence, key: Key) -> set[tuple[int, ...]]:
-    """Weights of the inner product layers that are not zero at the end, each way that runs ended.
+def weights_left(
+    evidence: Evidence, key: Key, names: Sequence[str] = ("ip1", "ip2")
+) -> set[tuple[int, ...]]:
+    """Weights of the layers named that are not zero at the end, each way that runs ended.
 
-    Empty where no run of `key` left its weights.
+    Empty where no run of `key` left these layers' weights.
     """
-    found = map(evidence.spectra.layers, evidence.runs(key))
-    return {tuple(int(one.weights[-1]) for one in layers.values()) for layers in found if layers}
+    return {
+        tuple(int(layers[name].weights[-1]) for name in names)
+        for layers in map(evidence.spectra.layers, evidence.runs(key))
+        if layers.keys() >= set(names)
+    }
 
 
 @evaluator
@@ -261,11 +266,7 @@ def surviving_weights(claim: Claim, evidence: Evidence) -> Finding:
         return missing(key)
     names = claim.subject["layer"].split("+")
     wanted = claim.value if isinstance(claim.value, list) else [claim.value]
-    counts = {
-        tuple(int(layers[name].weights[-1]) for name in names)
-        for layers in map(evidence.spectra.layers, runs)
-        if layers.keys() >= set(names)
-    }
+    counts = weights_left(evidence, key, names)
     if not counts:
         return missing(key, "the runs' weights are needed")
     told = "; ".join(" and ".join(f"{n:,}" for n in one) for one in sorted(counts))
@@ -315,21 +316,19 @@ def count_weights(net: str, blocks: Sequence[int], biases: bool) -> int:
     return sum(n * k // b + (n if biases else 0) for (n, k), b in pairs)
 
 
-def compression_fold(net: str, blocks: Sequence[int]) -> float:
-    """Parameters of a net's dense inner product layers over those with blocks, biases counted."""
+def parameters(net: str, blocks: Sequence[int]) -> tuple[int, int]:
+    """Parameters of a net's inner product layers, biases counted: dense, and with blocks."""
     dense = count_weights(net, [1] * len(blocks), biases=True)
-    return dense / count_weights(net, blocks, biases=True)
+    return dense, count_weights(net, blocks, biases=True)
 
 
 @evaluator
 def compression(claim: Claim, evidence: Evidence) -> Finding:
     """Parameters of the inner product layers, dense over block diagonal, biases counted."""
     net, blocks = claim.subject["net"], methods.block_counts(claim.subject["config"])
-    dense = count_weights(net, [1] * len(blocks), biases=True)
-    small = count_weights(net, blocks, biases=True)
-    fold = compression_fold(net, blocks)
-    near = abs(fold - claim.value) <= half_digit(claim.printed)
-    return exactly(near, f"{fold:.2f}", f"{dense:,} / {small:,}")
+    dense, small = parameters(net, blocks)
+    near = abs(dense / small - claim.value) <= half_digit(claim.printed)
+    return exactly(near, f"{dense / small:.2f}", f"{dense:,} / {small:,}")
 
 
 @evaluator
@@ -364,8 +363,8 @@ def storage(claim: Claim, evidence: Evidence) -> Finding:
     for cell in paper.table1_cells():
         if cell.subject["column"] == "bdip":
             net, blocks = cell.subject["net"], methods.block_counts(cell.subject["config"])
-            small = count_weights(net, blocks, biases=True)
-            shares[cell.subject["config"]] = small / count_weights(net, [1, 1], biases=True)
+            dense, small = parameters(net, blocks)
+            shares[cell.subject["config"]] = small / dense
     told = "; ".join(f"{config} {share:.1%}" for config, share in shares.items())
     return exactly(max(shares.values()) < 1, told, "of the dense net's")
 

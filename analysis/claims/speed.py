@@ -8,10 +8,10 @@ import math
 from collections.abc import Callable, Sequence
 
 from analysis import methods, paper, words
-from analysis import timings as timings_module
 from analysis.claims.core import (
     DIRECTION,
     FAILS,
+    NO_TIMINGS,
     NOT_RUN,
     Evidence,
     Finding,
@@ -24,7 +24,7 @@ from analysis.claims.core import (
 from analysis.claims.nets import prune_field
 from analysis.methods import NET_LABELS
 from analysis.paper import Claim
-from analysis.timings import BATCH, COMMAND, COMMANDS, Place, Timings
+from analysis.timings import BATCH, COMMAND, COMMANDS, Place, Timings, find
 
 PASSES = {"forward": "forward", "both": "all"}
 # Of Figure 3.
@@ -40,13 +40,12 @@ COMPARABLE = 2.0
 @evaluator
 def speed(claim: Claim, evidence: Evidence) -> Finding:
     """Timings on this device (make bench), beside the paper's on a P100."""
-    root = evidence.results.root
-    timings = timings_module.find(root) if root is not None else None
+    timings = evidence.timings
     if timings is None:
-        return Finding(NOT_RUN, why="no timings among the results", command=COMMAND)
+        return NO_TIMINGS
     rival = RIVAL_OF.get(claim.id)
     if rival is not None and not timings.has(rival):  # as on a GPU, where these are not timed
-        timings = timings_module.find(root, "cpu") or timings
+        timings = find(evidence.results.root, "cpu") or timings
     test = TESTS.get(claim.id, _speedup)
     found = test(claim, timings)
     if found is None:
@@ -172,10 +171,9 @@ def pruning_pays(claim: Claim, evidence: Evidence) -> Finding:
     Nets of Table 1: the left side, (T(FC) - T(Block)) / T(Prune) of both inner product layers, is
     above the right one, y / x.
     """
-    root = evidence.results.root
-    timings = timings_module.find(root) if root is not None else None
+    timings = evidence.timings
     if timings is None:
-        return Finding(NOT_RUN, why="no timings among the results", command=COMMAND)
+        return NO_TIMINGS
     told, pays = {}, []
     for cell in paper.table1_cells():
         key = key_of(cell)

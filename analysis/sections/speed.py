@@ -1,6 +1,6 @@
 """Section 4.1: speed as `make bench` measured it, beside the paper's and other libraries'."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from analysis import rivals, words
@@ -267,13 +267,9 @@ def states_table(timings: Timings) -> Html | None:
     ]
     lines = []
     for state in states:
-        pairs = []
-        for place in rivals.cases(timings, state):
-            warm = replace(place, state="warm")
-            if warm in timings.seconds:
-                pairs.append((timings.speedup(place), timings.speedup(warm)))
+        pairs = rivals.beside_warm(timings, state)
         if pairs:
-            cold, warm = (ratio_text(list(values)) for values in zip(*pairs, strict=True))
+            cold, warm = (ratio_text(list(values)) for values in zip(*pairs.values(), strict=True))
             lines.append(row(columns, [state, str(len(pairs)), cold, warm]))
     note = "Other states of the machine, geometric means; dense products in the same state."
     return join([paragraph(note, "note"), table(columns, lines)]) if lines else None
@@ -315,14 +311,10 @@ def nets_parts(timings: Timings) -> list[Html]:
         Column("Against dense", number=True),
         Column("Inner products' share", number=True),
     ]
-    nets: dict[str, dict[str, dict[str, float]]] = {}
-    for one in timings.nets:
-        steps = nets.setdefault(one["net"], {}).setdefault(one["config"], {})
-        steps[one["what"]] = float(one["median_s"])
     lines, limits = [], []
-    for net, configs in nets.items():
+    for net, configs in timings.net_seconds.items():
         name = rivals.NETS.get(net, net)
-        dense = next(iter(configs.values()))  # measured first
+        dense = next(iter(configs.values()))
         for config, its in configs.items():
             share = percent(its["ip"] / its["step"])
             speed = words.number(1 / its["step"])
